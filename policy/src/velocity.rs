@@ -1,0 +1,1 @@
+//! Rolling windows (placeholder text replaced by the rule author).
