@@ -1,0 +1,234 @@
+//! What can happen, as the journal records it.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::ask::Ask;
+use crate::digest::Digest;
+
+/// One event. Names and fields are a file format: add, never rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// A request was decided.
+    Decision(Decision),
+    /// Requests too many and too harmless to record one by one.
+    Gossip(Gossip),
+    /// The daemon started.
+    Started {
+        /// Version of the daemon.
+        version: String,
+        /// `bitcoin`, `testnet`, `signet`, `simnet` or `regtest`.
+        network: String,
+        /// Policy in force.
+        policy: Digest,
+    },
+    /// The daemon stopped in good order. A start without a stop before it followed a crash.
+    Stopped {
+        /// Why, as `SIGTERM`.
+        reason: String,
+    },
+    /// Keys were made on the token.
+    Initialised {
+        /// The token, as a PKCS#11 URI without PIN.
+        token: String,
+        /// The key that signs heads, as `p256:02…`.
+        audit_key: String,
+    },
+    /// Seeds were opened into memory.
+    Unsealed {
+        /// The nodes whose seeds are open.
+        nodes: Vec<String>,
+    },
+    /// Secrets were wiped from memory.
+    Sealed {
+        /// Why, as `operator: lunch`, `token gone: CKR_DEVICE_REMOVED`.
+        reason: String,
+    },
+    /// A node was added.
+    NodeAdded {
+        /// Its name.
+        node: String,
+        /// Its identity key, compressed, hex.
+        identity: String,
+        /// `generated` or `imported-hot`.
+        seed_origin: String,
+    },
+    /// A policy came into force.
+    PolicyLoaded {
+        /// SHA256 of the policy file.
+        policy: Digest,
+        /// Profile it was made from.
+        profile: String,
+        /// Rules that only observe.
+        observed_rules: Vec<String>,
+    },
+    /// A macaroon was made.
+    MacaroonMinted {
+        /// Its id (not a secret).
+        id: String,
+        /// Node it is for.
+        node: String,
+        /// Client it authenticates.
+        client: String,
+        /// Unix seconds; absent for never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<u64>,
+        /// Network address it is bound to; absent for any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// A macaroon was revoked.
+    MacaroonRevoked {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Event {
+    /// The event's name as in the leaf, as `policy-loaded`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Decision(_) => "decision",
+            Event::Gossip(_) => "gossip",
+            Event::Started { .. } => "started",
+            Event::Stopped { .. } => "stopped",
+            Event::Initialised { .. } => "initialised",
+            Event::Unsealed { .. } => "unsealed",
+            Event::Sealed { .. } => "sealed",
+            Event::NodeAdded { .. } => "node-added",
+            Event::PolicyLoaded { .. } => "policy-loaded",
+            Event::MacaroonMinted { .. } => "macaroon-minted",
+            Event::MacaroonRevoked { .. } => "macaroon-revoked",
+        }
+    }
+}
+
+/// One decided request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Node whose keys were asked for.
+    pub node: String,
+    /// Authenticated client.
+    pub client: String,
+    /// The call, as `sign-psbt`.
+    pub operation: String,
+    /// SHA256 over the request as the idempotency key sees it.
+    pub request: Digest,
+    /// What was asked.
+    pub what: Ask,
+    /// What was answered.
+    pub verdict: Verdict,
+    /// Violations of rules that only observe.
+    pub observed: Vec<Violation>,
+    /// Policy it was decided under.
+    pub policy: Digest,
+    /// When the record was safe on disk, seen from the answer.
+    pub durability: Durability,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Verdict {
+    /// Signed.
+    Approved {
+        /// What it cost the node's allowances.
+        charges: Vec<Charge>,
+    },
+    /// Signed again: the same request was approved before and is not charged twice.
+    Repeated {
+        /// Leaf of the first approval, if it is still known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<u64>,
+    },
+    /// Not signed.
+    Refused {
+        /// Every reason.
+        enforced: Vec<Violation>,
+    },
+}
+
+/// One rule broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Violation {
+    /// The rule.
+    pub tag: String,
+    /// The offending value with its unit.
+    pub value: String,
+    /// What is allowed, with its unit.
+    pub limit: String,
+}
+
+/// An amount counted against an allowance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charge {
+    /// The allowance, as `outflow`, `fees`.
+    pub allowance: String,
+    /// Satoshi.
+    pub sat: u64,
+}
+
+/// Whether the answer waited for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// The record was flushed before anything was signed.
+    Flushed,
+    /// The record was written, and flushed soon after.
+    Deferred,
+}
+
+/// Requests of one client in one interval, counted by class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gossip {
+    /// Node whose keys were asked for.
+    pub node: String,
+    /// Authenticated client.
+    pub client: String,
+    /// First request, unix ms.
+    pub from: u64,
+    /// Last request, unix ms.
+    pub until: u64,
+    /// Policy they were decided under.
+    pub policy: Digest,
+    /// Counts, one entry per class, in order of name.
+    pub classes: Vec<ClassTally>,
+}
+
+/// Approved requests of one class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassTally {
+    /// The class, as `ecdh {6/0}`.
+    pub class: String,
+    /// How many.
+    pub approved: u64,
+    /// Commits to every request digest in order: who kept the requests can prove that they are the ones counted.
+    pub requests: Digest,
+}
+
+impl ClassTally {
+    /// Nothing counted yet.
+    pub fn new(class: impl Into<String>) -> Self {
+        Self {
+            class: class.into(),
+            approved: 0,
+            requests: Digest([0; 32]),
+        }
+    }
+
+    /// Counts one: `requests = SHA256(0x04 ‖ requests ‖ request)`.
+    pub fn count(&mut self, request: &Digest) {
+        self.approved = self.approved.saturating_add(1);
+        let hash = Sha256::new()
+            .chain_update([0x04])
+            .chain_update(self.requests.0)
+            .chain_update(request.0);
+        self.requests = Digest(hash.finalize().into());
+    }
+}
