@@ -9,6 +9,10 @@ use crate::digest::Digest;
 /// One event. Names and fields are a file format: add, never rename.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every event is a decision; a box would cost each an allocation"
+)]
 pub enum Event {
     /// A request was decided.
     Decision(Decision),

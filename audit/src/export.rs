@@ -154,10 +154,15 @@ pub fn verify_export<R: BufRead>(reader: R, trust: &Trust) -> Result<Report, Exp
     };
     let header = Header::parse(lines.next()?.unwrap_or_default())?;
     let named: AuditKey = header.audit_key.parse().map_err(HeaderError::from)?;
-    let (key, signature) = match &trust.key {
-        Some(key) => (key, SignatureCheck::Verified),
-        None => (&named, SignatureCheck::SelfNamedKey),
+    let signature = match &trust.key {
+        Some(brought) if *brought != named => {
+            let (named, brought) = (Box::new(named), Box::new(brought.clone()));
+            return Err(HeaderError::OtherKey { named, brought }.into());
+        }
+        Some(_) => SignatureCheck::Verified,
+        None => SignatureCheck::SelfNamedKey,
     };
+    let key = &named;
     let mut known = KnownHeads::new(&trust.heads, key, &header)?;
     let mut tally = Tally::default();
     let mut verifier = Verifier::new(header.start());

@@ -175,7 +175,7 @@ impl SignedHead {
         const SIGNATURE: &str = "'— origin base64'";
         let signature = next(7, SIGNATURE)?;
         let (key_id, signature) = signature_line(signature, &origin).ok_or(refuse(7, SIGNATURE))?;
-        if next(8, "a last newline")? != "" || lines.next().is_some() {
+        if !next(8, "a last newline")?.is_empty() || lines.next().is_some() {
             return Err(refuse(8, "the end"));
         }
         Ok(Self {

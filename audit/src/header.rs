@@ -35,9 +35,20 @@ pub enum HeaderError {
         /// Version found.
         found: u8,
     },
+    /// The right content in another spelling.
+    #[error("header is not in canonical form")]
+    NotCanonical,
     /// The key cannot be read.
     #[error(transparent)]
     Key(#[from] AuditKeyError),
+    /// Not the key that the verifier brought.
+    #[error("header names audit key {named}; the key to verify with is {brought}")]
+    OtherKey {
+        /// The header's.
+        named: Box<AuditKey>,
+        /// The verifier's.
+        brought: Box<AuditKey>,
+    },
     /// An export from the start that does not begin at the journal's beginning.
     #[error("header says leaf 0 rests on {found}; the genesis of {origin} is {expected}")]
     Genesis {
@@ -79,6 +90,9 @@ impl Header {
             return Err(HeaderError::Version {
                 found: header.strongroom_journal,
             });
+        }
+        if header.to_line().strip_suffix('\n').map(str::as_bytes) != Some(line) {
+            return Err(HeaderError::NotCanonical);
         }
         let genesis = Chain::genesis(&header.origin).head;
         if header.from == 0 && header.prev != genesis {
@@ -122,6 +136,9 @@ pub enum HeadLineError {
     /// Not its JSON.
     #[error("not a signed head: {0}")]
     Syntax(#[from] serde_json::Error),
+    /// The right content in another spelling.
+    #[error("signed head is not in canonical form")]
+    NotCanonical,
     /// Not the text of a signed head in it.
     #[error(transparent)]
     Head(#[from] HeadError),
@@ -137,6 +154,10 @@ pub(crate) fn is_head_line(line: &[u8]) -> bool {
 /// # Errors
 /// [`HeadLineError`].
 pub(crate) fn parse_head_line(line: &[u8]) -> Result<SignedHead, HeadLineError> {
-    let line: HeadLine = serde_json::from_slice(line)?;
-    Ok(SignedHead::parse(&line.signed_head)?)
+    let parsed: HeadLine = serde_json::from_slice(line)?;
+    let signed = SignedHead::parse(&parsed.signed_head)?;
+    if head_line(&signed).strip_suffix('\n').map(str::as_bytes) != Some(line) {
+        return Err(HeadLineError::NotCanonical);
+    }
+    Ok(signed)
 }

@@ -1,0 +1,5 @@
+//! Journals written, damaged and read.
+
+mod fixtures;
+mod parse;
+mod tamper;
