@@ -1,1 +1,12 @@
-//! (crate root)
+//! The harness: real peers (bitcoind, lnd, SoftHSM) and the built daemon, each a process with its
+//! own directory, ephemeral loopback ports and a log file, killed by process id when dropped.
+//!
+//! Peers are installed by `tests/peers/install`; a missing one fails by name.
+
+pub mod bitcoind;
+pub mod clock;
+pub mod lnd;
+pub mod peers;
+pub mod process;
+pub mod rest;
+pub mod workdir;
