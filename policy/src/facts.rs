@@ -2,6 +2,8 @@
 
 use bitcoin::{Amount, OutPoint};
 
+use crate::key::KeyLocator;
+
 /// State that rules look at beside the case. The journal fills it; rules only read it.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -9,24 +11,52 @@ pub struct Facts {
     pub now: u64,
     /// This transaction was approved before: its outflow and fee are already charged.
     pub already_charged: bool,
-    /// Paid to strangers and allowlisted destinations in the rolling window, by this node.
+    /// Sum of [`crate::Charges::outflow`] in the rolling window, by this node.
     pub outflow_in_window: Amount,
-    /// Fees paid in the rolling window, by this node.
+    /// Sum of [`crate::Charges::fee`] in the rolling window, by this node.
     pub fees_in_window: Amount,
+    /// What of `outflow_in_window` this transaction would replace. Only one spend of an outpoint can ever confirm,
+    /// so each charge is pinned to one outpoint (the first input's), and this is the largest charge pinned to any
+    /// one of this transaction's outpoints and still in the window. Zero is always safe.
+    pub replaced_outflow: Amount,
+    /// The same of `fees_in_window`.
+    pub replaced_fee: Amount,
     /// Outpoints of this transaction signed or claimed before with another amount: (outpoint, before, now).
     pub amount_conflicts: Vec<(OutPoint, Amount, Amount)>,
     /// Capacity of all channels of this node that are not known closed, by funding outpoints seen.
     pub channels_total: Amount,
     /// Capacity of the channel this case concerns, if any.
     pub channel_capacity: Option<Amount>,
-    /// The channel this case concerns has been seen before.
+    /// The channel this case concerns has been seen before: one of its commitments was approved.
     pub channel_known: bool,
+    /// What our own on-chain wallet paid into the funding output of the channel this case concerns, as far as we
+    /// signed for it; zero when the peer funded it or nothing is known.
+    pub funded_by_us: Amount,
+    /// Outputs of this transaction that are the funding outpoint, txid and index, of a channel already known.
+    pub known_fundings: Vec<KnownFunding>,
+    /// Other channels of this node for which an own commitment above number 0 was approved in the rolling window.
+    pub force_closes_in_window: u32,
     /// Possible funding outputs that we signed and no commitment has matched yet: sum.
     pub unmatched_funding: Amount,
     /// The same: count.
     pub unmatched_funding_count: u32,
     /// Channel reservations (family-5 ECDH) that no channel has used yet.
     pub open_reservations: u32,
+    /// The multisig key {0/j} that the ECDH key {5/i} asked for was answered with before.
+    pub root_answered_for: Option<KeyLocator>,
+    /// The ECDH key {5/i} that answered for the multisig key {0/j} asked for before.
+    pub multisig_answered_by: Option<KeyLocator>,
     /// MuSig2 sessions open now.
     pub musig2_sessions: u32,
+}
+
+/// An output that funds a channel whose first commitment was approved before its funding transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownFunding {
+    /// Index of the output.
+    pub output: u32,
+    /// The channel's capacity, which that commitment's signature committed to.
+    pub capacity: Amount,
+    /// What the first commitment paid to others than us: a push.
+    pub pushed: Amount,
 }

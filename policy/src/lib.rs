@@ -5,15 +5,39 @@
 //! the crates that understand and the crate that decides share one vocabulary.
 
 pub mod case;
+pub mod charges;
 pub mod facts;
+pub mod file;
 pub mod key;
+pub mod key_group;
+pub mod network;
+pub mod policy;
+pub mod profile;
+pub mod rules;
 pub mod velocity;
+pub mod verdict;
 pub mod violation;
 
+mod leaving;
+mod words;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod laws;
+
 pub use case::{
-    Ask, Case, Destination, EcdhAsk, InputFact, MessageAsk, MessageKind, Musig2Ask, Operation,
-    OutputFact, SignedInput, Spend, SpendAsk,
+    Ask, Case, Destination, EcdhAsk, Evidence, InputFact, Lock, MessageAsk, MessageKind, Musig2Ask,
+    Musig2Step, Operation, OutputFact, SignedInput, Spend, SpendAsk, SweepOf, Tweak,
 };
-pub use facts::Facts;
+pub use charges::Charges;
+pub use facts::{Facts, KnownFunding};
+pub use file::{Mode, PolicyError};
 pub use key::{ClientName, KeyLocator, KeyPath, NodeName, WalletPath};
+pub use key_group::KeyGroup;
+pub use network::Network;
+pub use policy::Policy;
+pub use profile::Profile;
+pub use velocity::{Tally, Velocity, Window};
+pub use verdict::Verdict;
 pub use violation::{Tag, Violation};

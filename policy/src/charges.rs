@@ -1,0 +1,68 @@
+//! What an approval costs.
+
+use bitcoin::Amount;
+
+use crate::case::{Ask, Case, Spend};
+use crate::facts::Facts;
+use crate::leaving;
+use crate::policy::Policy;
+use crate::words::{less, plus};
+
+/// What the journal books with an approval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charges {
+    /// To add to the window of payments to strangers, beyond [`Facts::replaced_outflow`].
+    pub outflow: Amount,
+    /// To add to the window of fees, beyond [`Facts::replaced_fee`].
+    pub fee: Amount,
+    /// To add to the sum of unmatched fundings.
+    pub unmatched_funding: Amount,
+    /// To add to their number.
+    pub unmatched_funding_count: u32,
+    /// The channel's own commitment, above number 0, was signed: it counts as a force close in the window.
+    pub force_close: bool,
+}
+
+/// Whose fees count to the window. Commitments are signed over and over and at most one confirms; the peer's HTLC
+/// transactions spend the peer's money; justice is prepared for every revoked state when a tower is used.
+pub(crate) fn counts_fee(spend: &Spend) -> bool {
+    match spend {
+        Spend::Onchain
+        | Spend::HolderHtlc { .. }
+        | Spend::MutualClose { .. }
+        | Spend::Sweep(_)
+        | Spend::Unknown { .. } => true,
+        Spend::CounterpartyCommitment { .. }
+        | Spend::HolderCommitment { .. }
+        | Spend::CounterpartyHtlc { .. }
+        | Spend::Justice => false,
+    }
+}
+
+/// The charges of a case, zero if it was charged before.
+pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
+    let Ask::Spend(ask) = &case.ask else {
+        return Charges::default();
+    };
+    if facts.already_charged {
+        return Charges::default();
+    }
+    // Outputs above the inputs are no valid transaction, and fee-cap refuses them.
+    let fee = if counts_fee(&ask.spend) {
+        ask.fee().unwrap_or(Amount::ZERO)
+    } else {
+        Amount::ZERO
+    };
+    let (unmatched_funding, unmatched_funding_count) =
+        leaving::unmatched_fundings(policy, ask, facts)
+            .fold((Amount::ZERO, 0u32), |(sum, count), output| {
+                (plus(sum, output.amount), count.saturating_add(1))
+            });
+    Charges {
+        outflow: less(leaving::outflow(policy, ask, facts), facts.replaced_outflow),
+        fee: less(fee, facts.replaced_fee),
+        unmatched_funding,
+        unmatched_funding_count,
+        force_close: matches!(ask.spend, Spend::HolderCommitment { number, .. } if number > 0),
+    }
+}

@@ -1,0 +1,22 @@
+//! The policy file: one TOML, complete or refused.
+//!
+//! What a value may be is checked where it is read, so that the parser can say the line; what values may be
+//! *together* is checked in [`crate::Policy::from_toml`].
+
+mod allowlist;
+mod error;
+mod grant;
+mod limit;
+mod place;
+mod sections;
+
+pub use allowlist::{Allowed, AllowlistEntry};
+pub use error::PolicyError;
+pub use grant::{Grant, WhichNode};
+pub use limit::{FeeRateLimit, Sats};
+pub use sections::{
+    Channels, Closing, CommitmentFees, Ecdh, FeeLimits, Fees, MessageKindName, Messages, Mode,
+    Musig2, Outflow, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,
+};
+
+pub(crate) use place::Places;

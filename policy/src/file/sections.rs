@@ -1,0 +1,278 @@
+//! The tables of the policy file, in its order.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::{AllowlistEntry, FeeRateLimit, Grant, Sats};
+use crate::case::MessageKind;
+use crate::key_group::KeyGroup;
+use crate::network::Network;
+use crate::velocity::Window;
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Of the file's form.
+    pub version: Version,
+    /// What the policy calls itself.
+    pub profile: Spanned<ProfileName>,
+    /// The network served.
+    pub network: Spanned<Network>,
+    /// The rolling window of all `in_window` limits.
+    pub window: Window,
+    /// Payments to strangers.
+    pub outflow: Outflow,
+    /// Fees.
+    pub fees: Fees,
+    /// Channel sizes and numbers.
+    pub channels: Channels,
+    /// Mutual closes and second-level transactions.
+    pub closing: Closing,
+    /// Taproot beyond BIP86.
+    pub taproot: Taproot,
+    /// What may be signed as a message.
+    pub messages: Messages,
+    /// Which keys answer ECDH.
+    pub ecdh: Ecdh,
+    /// MuSig2.
+    pub musig2: Musig2,
+    /// Each rule's mode, by tag.
+    pub rules: Spanned<BTreeMap<Spanned<String>, Spanned<Mode>>>,
+    /// Who may ask for what.
+    pub grants: Vec<Grant>,
+    /// Destinations paid without limit. The only key that may be absent: without it nobody is paid so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowlist: Vec<AllowlistEntry>,
+}
+
+/// Version of the file's form: 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Version;
+
+impl TryFrom<u64> for Version {
+    type Error = String;
+    fn try_from(given: u64) -> Result<Self, String> {
+        if given == 1 {
+            Ok(Self)
+        } else {
+            Err(format!("given {given}; allowed: 1"))
+        }
+    }
+}
+
+impl From<Version> for u64 {
+    fn from(Version: Version) -> u64 {
+        1
+    }
+}
+
+/// Name of a profile: 1 to 32 of `a-z`, `0-9`, `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProfileName(String);
+
+impl ProfileName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ProfileName {
+    type Error = String;
+    fn try_from(given: String) -> Result<Self, String> {
+        let permitted = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if given.is_empty() || given.len() > 32 || !given.chars().all(permitted) {
+            let shown: String = given.chars().take(64).collect();
+            return Err(format!(
+                "given {shown:?}; allowed: 1 to 32 characters of a-z, 0-9 and '-'"
+            ));
+        }
+        Ok(Self(given))
+    }
+}
+
+impl From<ProfileName> for String {
+    fn from(name: ProfileName) -> String {
+        name.0
+    }
+}
+
+/// Whether a rule refuses or only reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// A violation refuses the request.
+    Enforce,
+    /// A violation is written down, and the request goes on.
+    Observe,
+}
+
+/// `[outflow]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outflow {
+    /// Most that one transaction may pay to strangers.
+    pub max_per_transaction_sat: Sats,
+    /// Most that a node may pay to strangers in the window.
+    pub max_in_window_sat: Sats,
+}
+
+/// `[fees.…]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fees {
+    /// Spends of the on-chain wallet.
+    pub wallet: FeeLimits,
+    /// Closes, sweeps, fee bumps, second-level transactions and justice.
+    pub closing: FeeLimits,
+    /// Commitments.
+    pub commitment: CommitmentFees,
+}
+
+/// Limits of one class of transaction's fees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeeLimits {
+    /// Most for one transaction.
+    pub max_per_transaction_sat: Sats,
+    /// Highest feerate.
+    pub max_rate_sat_per_vb: FeeRateLimit,
+    /// This class is refused when all fees of the window, together with its own, would exceed this.
+    pub max_in_window_sat: Sats,
+}
+
+/// `[fees.commitment]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitmentFees {
+    /// Most for one commitment, trimmed HTLCs included.
+    pub max_per_transaction_sat: Sats,
+}
+
+/// `[channels]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    /// Largest channel.
+    pub max_capacity_sat: Sats,
+    /// All channels of a node together.
+    pub max_total_sat: Sats,
+    /// Funding outputs without a commitment yet: sum.
+    pub max_unmatched_funding_sat: Sats,
+    /// The same: number.
+    pub max_unmatched_funding_count: u32,
+    /// Channels whose own commitment above number 0 may be signed in the window.
+    pub max_force_closes_in_window: u32,
+}
+
+/// `[closing]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Closing {
+    /// How much less than our balance a mutual close may pay us.
+    pub max_mutual_close_loss_sat: Sats,
+    /// What to do with second-level outputs that cannot be shown to be ours.
+    pub unproven_second_level: UnprovenSecondLevel,
+}
+
+/// How an own HTLC transaction's output is treated that cannot be shown to be ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnprovenSecondLevel {
+    /// It is refused.
+    Refuse,
+    /// It counts as a payment to a stranger, within the outflow limits.
+    CountAsOutflow,
+}
+
+/// `[taproot]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taproot {
+    /// Channel keys may spend taproot outputs.
+    pub channels: bool,
+    /// Wallet keys may spend taproot outputs other than BIP86.
+    pub wallet_scripts: bool,
+}
+
+/// `[messages]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Messages {
+    /// Kinds that may be signed.
+    pub kinds: Vec<MessageKindName>,
+    /// BIP340 tags that may be signed, if `kinds` has `tagged`.
+    pub tags: Vec<String>,
+    /// Schnorr signatures on messages.
+    pub schnorr: bool,
+    /// Taproot tweaks of the key that signs messages.
+    pub tap_tweak: bool,
+}
+
+/// Kinds of message that can be allowed. An unknown message has no name here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageKindName {
+    /// BOLT 7 node_announcement.
+    NodeAnnouncement,
+    /// BOLT 7 channel_update.
+    ChannelUpdate,
+    /// BOLT 7 channel_announcement.
+    ChannelAnnouncement,
+    /// BOLT 11 invoice.
+    Invoice,
+    /// `lncli signmessage`.
+    LightningSignedMessage,
+    /// A BIP340 tagged hash with a tag on the list.
+    Tagged,
+}
+
+impl MessageKindName {
+    /// The name of a kind; `None` for what cannot be allowed.
+    pub fn of(kind: &MessageKind) -> Option<Self> {
+        Some(match kind {
+            MessageKind::NodeAnnouncement => Self::NodeAnnouncement,
+            MessageKind::ChannelUpdate => Self::ChannelUpdate,
+            MessageKind::ChannelAnnouncement { .. } => Self::ChannelAnnouncement,
+            MessageKind::Invoice { .. } => Self::Invoice,
+            MessageKind::LightningSignedMessage => Self::LightningSignedMessage,
+            MessageKind::Tagged { .. } => Self::Tagged,
+            MessageKind::Unknown { .. } => return None,
+        })
+    }
+
+    /// The name in the policy file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NodeAnnouncement => "node-announcement",
+            Self::ChannelUpdate => "channel-update",
+            Self::ChannelAnnouncement => "channel-announcement",
+            Self::Invoice => "invoice",
+            Self::LightningSignedMessage => "lightning-signed-message",
+            Self::Tagged => "tagged",
+        }
+    }
+}
+
+/// `[ecdh]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ecdh {
+    /// Keys that answer any point: of `node`, `static-backup`, `tower-session` and `tower-id`.
+    pub keys: Spanned<Vec<KeyGroup>>,
+}
+
+/// `[musig2]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Musig2 {
+    /// MuSig2 sessions with nonces that the signer makes.
+    pub enabled: bool,
+    /// Most sessions open at a time.
+    pub max_sessions: u32,
+}

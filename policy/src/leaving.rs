@@ -1,0 +1,120 @@
+//! What leaves us with a transaction, by our own derivation.
+
+use bitcoin::Amount;
+
+use crate::case::{Destination, OutputFact, Spend, SpendAsk};
+use crate::facts::{Facts, KnownFunding};
+use crate::file::UnprovenSecondLevel;
+use crate::policy::Policy;
+use crate::words::plus;
+
+/// Whether an output is neither ours, nor on the allowlist, nor a channel funding to be judged as such.
+fn to_stranger(policy: &Policy, output: &OutputFact) -> bool {
+    match output.to {
+        Destination::OwnWallet(_) | Destination::OwnFunding(_) | Destination::MaybeFunding => false,
+        // Coins on a channel's script are ours only as far as a channel makes them so: no place to send coins to.
+        Destination::OwnChannel | Destination::Stranger => {
+            policy.allowed.label(&output.script_pubkey).is_none()
+        }
+        Destination::Unspendable => output.amount > Amount::ZERO,
+    }
+}
+
+/// The known channel that an output funds.
+fn known_funding<'a>(
+    facts: &'a Facts,
+    index: usize,
+    output: &OutputFact,
+) -> Option<&'a KnownFunding> {
+    facts
+        .known_fundings
+        .iter()
+        .find(|known| known.output as usize == index && known.capacity == output.amount)
+}
+
+/// Outputs of a wallet spend that may fund a channel we have not seen a commitment of. A second payment to the
+/// 2-of-2 of a known channel is among them: it is hostage to the peer just the same.
+pub(crate) fn unmatched_fundings<'a>(
+    policy: &'a Policy,
+    ask: &'a SpendAsk,
+    facts: &'a Facts,
+) -> impl Iterator<Item = &'a OutputFact> {
+    let onchain = ask.spend == Spend::Onchain;
+    ask.outputs
+        .iter()
+        .enumerate()
+        .filter(move |(index, output)| {
+            onchain
+                && match output.to {
+                    Destination::MaybeFunding => {
+                        policy.allowed.label(&output.script_pubkey).is_none()
+                    }
+                    Destination::OwnFunding(_) => known_funding(facts, *index, output).is_none(),
+                    _ => false,
+                }
+        })
+        .map(|(_, output)| output)
+}
+
+/// What the transaction pays to strangers: on-chain, by a push at a channel's opening, or (if the policy lets it) by
+/// a second-level output that cannot be shown to be ours.
+pub(crate) fn outflow(policy: &Policy, ask: &SpendAsk, facts: &Facts) -> Amount {
+    match ask.spend {
+        Spend::Onchain => {
+            let pushed =
+                ask.outputs
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, output)| match output.to {
+                        Destination::OwnFunding(_) => {
+                            known_funding(facts, index, output).map(|known| known.pushed)
+                        }
+                        _ => None,
+                    });
+            let paid = ask
+                .outputs
+                .iter()
+                .filter(|output| to_stranger(policy, output))
+                .map(|output| output.amount);
+            pushed.chain(paid).fold(Amount::ZERO, plus)
+        }
+        Spend::HolderHtlc { .. } => match policy.file.closing.unproven_second_level {
+            UnprovenSecondLevel::CountAsOutflow => unproven(policy, ask)
+                .map(|o| o.amount)
+                .fold(Amount::ZERO, plus),
+            UnprovenSecondLevel::Refuse => Amount::ZERO,
+        },
+        // The first commitment of a channel that we funded. What it pays to others than us was pushed.
+        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. }
+            if !facts.channel_known =>
+        {
+            ask.outputs
+                .iter()
+                .filter(|output| {
+                    !matches!(
+                        output.to,
+                        Destination::OwnChannel | Destination::OwnWallet(_)
+                    )
+                })
+                .map(|output| output.amount)
+                .fold(Amount::ZERO, plus)
+                .min(facts.funded_by_us)
+        }
+        _ => Amount::ZERO,
+    }
+}
+
+/// Outputs of a closing transaction that are neither our wallet's nor on the allowlist; for second-level
+/// transactions a channel's own output is fine too.
+pub(crate) fn unproven<'a>(
+    policy: &'a Policy,
+    ask: &'a SpendAsk,
+) -> impl Iterator<Item = &'a OutputFact> {
+    let second_level = matches!(ask.spend, Spend::HolderHtlc { .. });
+    ask.outputs.iter().filter(move |output| match output.to {
+        Destination::OwnWallet(_) => false,
+        Destination::OwnChannel if second_level => false,
+        Destination::Unspendable => output.amount > Amount::ZERO,
+        _ => policy.allowed.label(&output.script_pubkey).is_none(),
+    })
+}

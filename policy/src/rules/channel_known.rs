@@ -1,0 +1,40 @@
+//! `channel-known`: closes and HTLC transactions belong to a channel that we have seen a commitment of.
+//!
+//! Without it a made-up channel has no balance to hold a close to and no capacity that was counted: a "mutual close" of
+//! an unknown outpoint could pay us nothing and fit every other rule.
+
+use super::Rule;
+use crate::case::{Ask, Case, Spend};
+use crate::facts::Facts;
+use crate::policy::Policy;
+use crate::violation::{Tag, Violation};
+
+/// The rule's name.
+pub const TAG: Tag = Tag("channel-known");
+
+pub(super) const RULE: Rule = Rule {
+    tag: TAG,
+    summary: "HTLC transactions, mutual closes and later own commitments only for channels seen before",
+    protects_money: true,
+    check,
+};
+
+fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
+    let Ask::Spend(ask) = &case.ask else { return };
+    let channel = match &ask.spend {
+        Spend::CounterpartyHtlc { channel, .. } | Spend::MutualClose { channel, .. } => channel,
+        Spend::HolderCommitment { channel, number } if *number > 0 => channel,
+        _ => return,
+    };
+    if !facts.channel_known {
+        let value = format!(
+            "{} on {channel}, never seen before",
+            super::kind(&ask.spend)
+        );
+        found.push(Violation::new(
+            TAG,
+            value,
+            "channels whose first commitment was signed here",
+        ));
+    }
+}

@@ -1,0 +1,100 @@
+//! What several rules ask of a spend, and how they speak of it.
+
+use bitcoin::{Address, Amount};
+
+use crate::case::{Destination, OutputFact, Spend, SpendAsk, SweepOf};
+use crate::facts::Facts;
+use crate::file::FeeLimits;
+use crate::policy::Policy;
+use crate::words::plus;
+
+/// The kind of a spend, in words.
+pub(super) fn kind(spend: &Spend) -> &'static str {
+    match spend {
+        Spend::Onchain => "a wallet spend",
+        Spend::CounterpartyCommitment { .. } => "the peer's commitment",
+        Spend::HolderCommitment { .. } => "our own commitment",
+        Spend::CounterpartyHtlc { .. } => "the peer's HTLC transaction",
+        Spend::HolderHtlc { .. } => "our own HTLC transaction",
+        Spend::MutualClose { .. } => "a mutual close",
+        Spend::Sweep(SweepOf::Delayed) => "a sweep of a delayed output",
+        Spend::Sweep(SweepOf::ToRemote) => "a sweep of our output on the peer's commitment",
+        Spend::Sweep(SweepOf::CounterpartyHtlc) => "a sweep of an HTLC on the peer's commitment",
+        Spend::Sweep(SweepOf::Anchor) => "a sweep of an anchor",
+        Spend::Justice => "a justice transaction",
+        Spend::Unknown { .. } => "an unknown transaction",
+    }
+}
+
+/// The fee limits that a spend is held to, with their table's name; `None` where the fee is not ours or has its
+/// own rule.
+pub(super) fn fee_class<'a>(
+    policy: &'a Policy,
+    spend: &Spend,
+) -> Option<(&'static str, &'a FeeLimits)> {
+    match spend {
+        Spend::Onchain | Spend::Unknown { .. } => Some(("fees.wallet", &policy.file.fees.wallet)),
+        Spend::HolderHtlc { .. } | Spend::MutualClose { .. } | Spend::Sweep(_) | Spend::Justice => {
+            Some(("fees.closing", &policy.file.fees.closing))
+        }
+        Spend::CounterpartyCommitment { .. }
+        | Spend::HolderCommitment { .. }
+        | Spend::CounterpartyHtlc { .. } => None,
+    }
+}
+
+/// The capacity of a channel that this commitment is the first one of. The peer's first commitment may look like
+/// our own while we have no balance.
+pub(super) fn new_channel(ask: &SpendAsk, facts: &Facts) -> Option<Amount> {
+    match ask.spend {
+        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. }
+            if !facts.channel_known =>
+        {
+            let spent = ask
+                .inputs
+                .iter()
+                .map(|input| input.amount)
+                .fold(Amount::ZERO, plus);
+            Some(facts.channel_capacity.unwrap_or(spent).max(spent))
+        }
+        _ => None,
+    }
+}
+
+/// Where an output goes: its address, else its script.
+pub(super) fn payee(policy: &Policy, output: &OutputFact) -> String {
+    let address = policy
+        .network()
+        .address_network()
+        .and_then(|network| Address::from_script(&output.script_pubkey, network).ok());
+    match address {
+        Some(address) => address.to_string(),
+        None => {
+            let hex = output.script_pubkey.to_hex_string();
+            format!(
+                "script {}",
+                hex.get(..80)
+                    .map_or(hex.clone(), |start| format!("{start}…"))
+            )
+        }
+    }
+}
+
+/// The destinations of a spend that may be strangers, at most three by name.
+pub(super) fn payees(policy: &Policy, ask: &SpendAsk) -> String {
+    let strangers: Vec<&OutputFact> = ask
+        .outputs
+        .iter()
+        .filter(|output| !matches!(output.to, Destination::OwnWallet(_)))
+        .filter(|output| policy.allowed.label(&output.script_pubkey).is_none())
+        .collect();
+    let named: Vec<String> = strangers
+        .iter()
+        .take(3)
+        .map(|output| payee(policy, output))
+        .collect();
+    match strangers.len().saturating_sub(named.len()) {
+        0 => format!("to {}", named.join(", ")),
+        more => format!("to {} and {more} more", named.join(", ")),
+    }
+}

@@ -1,0 +1,42 @@
+//! `force-close-window`: own commitments above number 0 are signed for so many channels in the rolling window.
+//!
+//! Without it a compromised LND collects our signatures on own commitments of all channels at once; each is a bearer
+//! instrument that it can publish after revoking it, and the peer then takes our balance. It may be observed on any
+//! network: commitment 0 is out from each opening, so the caps on channels are what bounds this loss.
+
+use super::Rule;
+use crate::case::{Ask, Case, Spend};
+use crate::facts::Facts;
+use crate::policy::Policy;
+use crate::violation::{Tag, Violation};
+use crate::words::Span;
+
+/// The rule's name.
+pub const TAG: Tag = Tag("force-close-window");
+
+pub(super) const RULE: Rule = Rule {
+    tag: TAG,
+    summary: "channels that are force-closed are limited over the rolling window",
+    protects_money: false,
+    check,
+};
+
+fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
+    let Ask::Spend(ask) = &case.ask else { return };
+    let Spend::HolderCommitment { channel, number } = &ask.spend else {
+        return;
+    };
+    let limit = policy.file.channels.max_force_closes_in_window;
+    if *number > 0
+        && !facts.already_charged
+        && facts.force_closes_in_window.saturating_add(1) > limit
+    {
+        let before = facts.force_closes_in_window;
+        let value = format!("own commitment {number} of {channel} after {before} other channels");
+        let limit = format!(
+            "own commitments of at most {limit} channels in {}",
+            Span(policy.window().seconds())
+        );
+        found.push(Violation::new(TAG, value, limit));
+    }
+}

@@ -1,0 +1,39 @@
+//! `message-form`: Schnorr signatures and taproot tweaks on messages only where the policy turns them on.
+//!
+//! Without it a message's signature has the form of a taproot spend: Schnorr under a tweaked key is what spends a P2TR
+//! output. LND's ordinary messages are ECDSA.
+
+use super::Rule;
+use crate::case::{Ask, Case};
+use crate::facts::Facts;
+use crate::policy::Policy;
+use crate::violation::{Tag, Violation};
+
+/// The rule's name.
+pub const TAG: Tag = Tag("message-form");
+
+pub(super) const RULE: Rule = Rule {
+    tag: TAG,
+    summary: "Schnorr signatures and taproot tweaks on messages are off unless turned on",
+    protects_money: true,
+    check,
+};
+
+fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
+    let Ask::Message(ask) = &case.ask else { return };
+    if ask.schnorr && !policy.file.messages.schnorr {
+        found.push(Violation::new(
+            TAG,
+            "a Schnorr signature on a message",
+            "ECDSA while messages.schnorr is false",
+        ));
+    }
+    if ask.tap_tweak && !policy.file.messages.tap_tweak {
+        let limit = "the plain key while messages.tap_tweak is false";
+        found.push(Violation::new(
+            TAG,
+            "a message signed by a taproot-tweaked key",
+            limit,
+        ));
+    }
+}

@@ -1,0 +1,99 @@
+//! The rules: one file, one tag each. A rule reads the case and the facts, and says every way it is violated.
+
+pub mod amount_conflict;
+pub mod channel_capacity;
+pub mod channel_known;
+pub mod channels_total;
+pub mod closing_destination;
+pub mod commitment_fee;
+pub mod ecdh_key;
+pub mod fee_cap;
+pub mod fee_rate;
+pub mod fee_window;
+pub mod force_close_window;
+pub mod funding_reservation;
+pub mod grant;
+pub mod input_evidence;
+pub mod message_form;
+pub mod message_key;
+pub mod message_kind;
+pub mod musig2;
+pub mod musig2_nonce;
+pub mod musig2_sessions;
+pub mod mutual_close_balance;
+pub mod mutual_close_htlcs;
+pub mod outflow_per_transaction;
+pub mod outflow_window;
+pub mod reservation_root;
+pub mod second_level_shape;
+pub mod sighash;
+pub mod spend_key;
+pub mod taproot;
+pub mod unknown_spend;
+pub mod unmatched_funding;
+
+mod describe;
+
+use crate::case::Case;
+use crate::facts::Facts;
+use crate::policy::Policy;
+use crate::violation::{Tag, Violation};
+
+use describe::{fee_class, kind, new_channel, payee, payees};
+
+/// How a rule is asked: it adds what it finds.
+pub type Check = fn(&Policy, &Case, &Facts, &mut Vec<Violation>);
+
+/// One rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name in the policy file, in POLICY.md and in every refusal.
+    pub tag: Tag,
+    /// What it holds, in a line.
+    pub summary: &'static str,
+    /// Whether money can be lost without it that no other rule bounds; then it must be enforced, except on regtest
+    /// and simnet.
+    pub protects_money: bool,
+    /// The rule itself.
+    pub check: Check,
+}
+
+/// Every rule, in the order of POLICY.md.
+pub static ALL: [Rule; 31] = [
+    grant::RULE,
+    unknown_spend::RULE,
+    spend_key::RULE,
+    sighash::RULE,
+    taproot::RULE,
+    input_evidence::RULE,
+    amount_conflict::RULE,
+    outflow_per_transaction::RULE,
+    outflow_window::RULE,
+    fee_cap::RULE,
+    fee_rate::RULE,
+    fee_window::RULE,
+    channel_capacity::RULE,
+    channels_total::RULE,
+    funding_reservation::RULE,
+    unmatched_funding::RULE,
+    channel_known::RULE,
+    commitment_fee::RULE,
+    second_level_shape::RULE,
+    force_close_window::RULE,
+    mutual_close_balance::RULE,
+    mutual_close_htlcs::RULE,
+    closing_destination::RULE,
+    message_kind::RULE,
+    message_key::RULE,
+    message_form::RULE,
+    ecdh_key::RULE,
+    reservation_root::RULE,
+    musig2::RULE,
+    musig2_nonce::RULE,
+    musig2_sessions::RULE,
+];
+
+/// The rule of a tag.
+pub fn by_tag(tag: &str) -> Option<&'static Rule> {
+    ALL.iter().find(|rule| rule.tag.0 == tag)
+}

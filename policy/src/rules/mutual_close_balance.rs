@@ -1,0 +1,54 @@
+//! `mutual-close-balance`: a mutual close pays us what is ours, but for a bounded fee.
+//!
+//! Without it a compromised LND agrees with its peer on a close that gives our balance to the peer: one signature, and
+//! the channel is gone. What is ours is our output on the peer's latest commitment.
+
+use super::Rule;
+use crate::case::{Ask, Case, Destination, Spend};
+use crate::facts::Facts;
+use crate::policy::Policy;
+use crate::violation::{Tag, Violation};
+use crate::words::{Sat, less, plus};
+use bitcoin::Amount;
+
+/// The rule's name.
+pub const TAG: Tag = Tag("mutual-close-balance");
+
+pub(super) const RULE: Rule = Rule {
+    tag: TAG,
+    summary: "a mutual close pays us at least our latest balance less a bounded fee",
+    protects_money: true,
+    check,
+};
+
+fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
+    let Ask::Spend(ask) = &case.ask else { return };
+    let Spend::MutualClose { our_balance, .. } = ask.spend else {
+        return;
+    };
+    let paid = ask
+        .outputs
+        .iter()
+        .filter(|output| match output.to {
+            Destination::OwnWallet(_) => true,
+            Destination::Unspendable => false,
+            _ => policy.allowed.label(&output.script_pubkey).is_some(),
+        })
+        .map(|output| output.amount)
+        .fold(Amount::ZERO, plus);
+    let most = policy.file.closing.max_mutual_close_loss_sat.amount();
+    let lost = less(our_balance, paid);
+    if lost > most {
+        let value = format!(
+            "{} to us of our {}, {} less",
+            Sat(paid),
+            Sat(our_balance),
+            Sat(lost)
+        );
+        found.push(Violation::new(
+            TAG,
+            value,
+            format!("at most {} less, to our wallet or the allowlist", Sat(most)),
+        ));
+    }
+}

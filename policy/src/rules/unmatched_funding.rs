@@ -1,0 +1,62 @@
+//! `unmatched-funding`: funding outputs that no commitment has matched yet are limited in number and sum.
+//!
+//! Without it a compromised LND funds 2-of-2 outputs of a stranger, or of a peer who then asks a ransom: LND signs the
+//! funding before any commitment exists, so the signer cannot yet know whether the output is a channel of ours.
+
+use super::Rule;
+use crate::case::{Ask, Case};
+use crate::facts::Facts;
+use crate::leaving;
+use crate::policy::Policy;
+use crate::violation::{Tag, Violation};
+use crate::words::{Sat, plus};
+use bitcoin::Amount;
+
+/// The rule's name.
+pub const TAG: Tag = Tag("unmatched-funding");
+
+pub(super) const RULE: Rule = Rule {
+    tag: TAG,
+    summary: "funding outputs without a commitment yet are limited in number and sum",
+    protects_money: true,
+    check,
+};
+
+fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
+    let Ask::Spend(ask) = &case.ask else { return };
+    if facts.already_charged {
+        return;
+    }
+    let (sum, count) = leaving::unmatched_fundings(policy, ask, facts)
+        .fold((Amount::ZERO, 0u32), |(sum, count), output| {
+            (plus(sum, output.amount), count.saturating_add(1))
+        });
+    if count == 0 {
+        return;
+    }
+    let channels = &policy.file.channels;
+    let most = channels.max_unmatched_funding_sat.amount();
+    if plus(facts.unmatched_funding, sum) > most {
+        let value = format!(
+            "{} more after {} without a commitment",
+            Sat(sum),
+            Sat(facts.unmatched_funding)
+        );
+        found.push(Violation::new(
+            TAG,
+            value,
+            format!("at most {} without a commitment", Sat(most)),
+        ));
+    }
+    if facts.unmatched_funding_count.saturating_add(count) > channels.max_unmatched_funding_count {
+        let value = format!(
+            "{count} more after {} fundings without a commitment",
+            facts.unmatched_funding_count
+        );
+        let limit = format!(
+            "at most {} without a commitment",
+            channels.max_unmatched_funding_count
+        );
+        found.push(Violation::new(TAG, value, limit));
+    }
+}
