@@ -73,11 +73,9 @@ impl Header {
         }
     }
 
-    /// The first line, with its newline.
+    /// The first line, without its newline.
     pub fn to_line(&self) -> String {
-        let mut line = serde_json::to_string(self).expect("a header has only strings as keys");
-        line.push('\n');
-        line
+        serde_json::to_string(self).expect("a header has only strings as keys")
     }
 
     /// Reads the first line, without its newline.
@@ -91,7 +89,7 @@ impl Header {
                 found: header.strongroom_journal,
             });
         }
-        if header.to_line().strip_suffix('\n').map(str::as_bytes) != Some(line) {
+        if header.to_line().as_bytes() != line {
             return Err(HeaderError::NotCanonical);
         }
         let genesis = Chain::genesis(&header.origin).head;
@@ -120,14 +118,12 @@ struct HeadLine {
     signed_head: String,
 }
 
-/// The last line of an export, with its newline.
+/// The last line of an export, without its newline.
 pub fn head_line(signed: &SignedHead) -> String {
-    let mut line = serde_json::to_string(&HeadLine {
+    serde_json::to_string(&HeadLine {
         signed_head: signed.to_text(),
     })
-    .expect("a struct of one string has only strings as keys");
-    line.push('\n');
-    line
+    .expect("a struct of one string has only strings as keys")
 }
 
 /// A last line that is none.
@@ -156,7 +152,7 @@ pub(crate) fn is_head_line(line: &[u8]) -> bool {
 pub(crate) fn parse_head_line(line: &[u8]) -> Result<SignedHead, HeadLineError> {
     let parsed: HeadLine = serde_json::from_slice(line)?;
     let signed = SignedHead::parse(&parsed.signed_head)?;
-    if head_line(&signed).strip_suffix('\n').map(str::as_bytes) != Some(line) {
+    if head_line(&signed).as_bytes() != line {
         return Err(HeadLineError::NotCanonical);
     }
     Ok(signed)

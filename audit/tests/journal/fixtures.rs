@@ -45,14 +45,19 @@ pub fn journal(events: Vec<(u64, Event)>) -> (Vec<Vec<u8>>, Chain) {
 
 /// A whole export, a line per item, each with its newline.
 pub fn export(leaves: &[Vec<u8>], chain: Chain) -> Vec<Vec<u8>> {
-    let mut lines = vec![
-        Header::new(origin(), Chain::genesis(&origin()), &audit_key())
-            .to_line()
-            .into_bytes(),
-    ];
-    lines.extend(leaves.iter().map(|leaf| [leaf.as_slice(), b"\n"].concat()));
-    lines.push(head_line(&sign(Head::new(origin(), chain, 1_767_225_600_000))).into_bytes());
+    let header = Header::new(origin(), Chain::genesis(&origin()), &audit_key()).to_line();
+    let head = head_line(&sign(Head::new(origin(), chain, 1_767_225_600_000)));
+    let mut lines = vec![line(header)];
+    lines.extend(leaves.iter().map(|leaf| line(leaf.clone())));
+    lines.push(line(head));
     lines
+}
+
+/// The text and its newline.
+pub fn line(text: impl Into<Vec<u8>>) -> Vec<u8> {
+    let mut line = text.into();
+    line.push(b'\n');
+    line
 }
 
 pub fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {

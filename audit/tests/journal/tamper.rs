@@ -1,6 +1,6 @@
 //! Whatever is done to a journal, it is found, and the first bad leaf is named.
 
-use crate::fixtures::{audit_key, events, export, journal, origin, sign};
+use crate::fixtures::{audit_key, events, export, journal, line, origin, sign};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_audit::{
@@ -206,9 +206,7 @@ fn part_of_a_journal_verifies_from_its_start() {
         start.append(leaf);
     });
     let mut lines = export(&leaves[4..], chain);
-    lines[0] = strongroom_audit::Header::new(origin(), start, &audit_key())
-        .to_line()
-        .into_bytes();
+    lines[0] = line(strongroom_audit::Header::new(origin(), start, &audit_key()).to_line());
     let report = check(&lines).unwrap();
     assert_eq!((report.from, report.size), (4, 6));
     // An export that hides its first leaves by claiming to start later is still found.
