@@ -4,6 +4,7 @@ use bitcoin::Amount;
 
 use crate::case::{Ask, Case, Spend};
 use crate::facts::Facts;
+use crate::fee_class;
 use crate::leaving;
 use crate::policy::Policy;
 use crate::words::{less, plus};
@@ -23,22 +24,6 @@ pub struct Charges {
     pub force_close: bool,
 }
 
-/// Whose fees count to the window. Commitments are signed over and over and at most one confirms; the peer's HTLC
-/// transactions spend the peer's money; justice is prepared for every revoked state when a tower is used.
-pub(crate) fn counts_fee(spend: &Spend) -> bool {
-    match spend {
-        Spend::Onchain
-        | Spend::HolderHtlc { .. }
-        | Spend::MutualClose { .. }
-        | Spend::Sweep(_)
-        | Spend::Unknown { .. } => true,
-        Spend::CounterpartyCommitment { .. }
-        | Spend::HolderCommitment { .. }
-        | Spend::CounterpartyHtlc { .. }
-        | Spend::Justice => false,
-    }
-}
-
 /// The charges of a case, zero if it was charged before.
 pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
     let Ask::Spend(ask) = &case.ask else {
@@ -48,7 +33,7 @@ pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
         return Charges::default();
     }
     // Outputs above the inputs are no valid transaction, and fee-cap refuses them.
-    let fee = if counts_fee(&ask.spend) {
+    let fee = if fee_class::counts(&ask.spend) {
         ask.fee().unwrap_or(Amount::ZERO)
     } else {
         Amount::ZERO

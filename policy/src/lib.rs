@@ -18,7 +18,10 @@ pub mod velocity;
 pub mod verdict;
 pub mod violation;
 
+mod describe;
+mod fee_class;
 mod leaving;
+mod new_channel;
 mod words;
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bitcoin::Amount;
+
 use crate::file::{Allowed, Mode, Places, PolicyError, PolicyFile};
 use crate::key_group::KeyGroup;
 use crate::network::Network;
@@ -77,6 +79,20 @@ impl Policy {
     /// Destinations that may be paid without limit.
     pub fn allowlist(&self) -> &Allowed {
         &self.allowed
+    }
+
+    /// Most that a node may pay to strangers in the window.
+    pub fn outflow_limit(&self) -> Amount {
+        self.file.outflow.max_in_window_sat.amount()
+    }
+
+    /// Most that a node may pay in fees in the window: the higher of the limits of wallet spends and of closing.
+    pub fn fees_limit(&self) -> Amount {
+        let fees = &self.file.fees;
+        fees.wallet
+            .max_in_window_sat
+            .max(fees.closing.max_in_window_sat)
+            .amount()
     }
 
     /// Rules that report only, in the order of [`rules::ALL`].

@@ -8,6 +8,7 @@ use super::Rule;
 use crate::case::{Ask, Case};
 use crate::facts::Facts;
 use crate::leaving;
+use crate::new_channel;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::Sat;
@@ -35,7 +36,7 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
             ));
         }
     };
-    if let Some(capacity) = super::new_channel(ask, facts) {
+    if let Some(capacity) = new_channel::capacity(ask, facts) {
         judge(capacity);
     }
     leaving::unmatched_fundings(policy, ask, facts).for_each(|output| judge(output.amount));

@@ -5,6 +5,7 @@
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
+use crate::describe;
 use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
@@ -29,7 +30,7 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     if !facts.channel_known {
         let value = format!(
             "{} on {channel}, never seen before",
-            super::kind(&ask.spend)
+            describe::kind(&ask.spend)
         );
         found.push(Violation::new(
             TAG,

@@ -8,6 +8,7 @@ use super::Rule;
 use crate::case::{Ask, Case};
 use crate::facts::Facts;
 use crate::leaving;
+use crate::new_channel;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::{Sat, plus};
@@ -29,7 +30,7 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
     let funded = leaving::unmatched_fundings(policy, ask, facts)
         .map(|output| output.amount)
         .fold(Amount::ZERO, plus);
-    let (before, added) = match super::new_channel(ask, facts) {
+    let (before, added) = match new_channel::capacity(ask, facts) {
         // Its funding output is among the unmatched until this commitment matches it.
         Some(capacity) => (facts.channels_total, capacity),
         None if funded > Amount::ZERO && !facts.already_charged => {

@@ -6,6 +6,7 @@
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
+use crate::describe;
 use crate::facts::Facts;
 use crate::file::UnprovenSecondLevel;
 use crate::leaving;
@@ -39,8 +40,8 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         let value = format!(
             "{} of {} to {}",
             Sat(output.amount),
-            super::kind(&ask.spend),
-            super::payee(policy, output)
+            describe::kind(&ask.spend),
+            describe::payee(policy, output)
         );
         found.push(Violation::new(
             TAG,

@@ -5,6 +5,7 @@
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
+use crate::describe;
 use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
@@ -32,7 +33,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     if let Some(fee) = ask.fee()
         && fee > limit
     {
-        let value = format!("fee of {} for {}", Sat(fee), super::kind(&ask.spend));
+        let value = format!("fee of {} for {}", Sat(fee), describe::kind(&ask.spend));
         found.push(Violation::new(
             TAG,
             value,

@@ -6,7 +6,9 @@
 
 use super::Rule;
 use crate::case::{Ask, Case};
+use crate::describe;
 use crate::facts::Facts;
+use crate::fee_class;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::Sat;
@@ -28,12 +30,12 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         found.push(Violation::new(TAG, value, "a fee of zero or more"));
         return;
     };
-    let Some((class, limits)) = super::fee_class(policy, &ask.spend) else {
+    let Some((class, limits)) = fee_class::limits(policy, &ask.spend) else {
         return;
     };
     let limit = limits.max_per_transaction_sat.amount();
     if fee > limit {
-        let value = format!("fee of {} for {}", Sat(fee), super::kind(&ask.spend));
+        let value = format!("fee of {} for {}", Sat(fee), describe::kind(&ask.spend));
         found.push(Violation::new(
             TAG,
             value,

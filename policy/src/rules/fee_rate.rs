@@ -6,6 +6,7 @@
 use super::Rule;
 use crate::case::{Ask, Case};
 use crate::facts::Facts;
+use crate::fee_class;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::{Grouped, Sat};
@@ -22,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let (Some(fee), Some((class, limits))) = (ask.fee(), super::fee_class(policy, &ask.spend))
+    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, &ask.spend))
     else {
         return;
     };

@@ -6,8 +6,8 @@
 
 use super::Rule;
 use crate::case::{Ask, Case};
-use crate::charges;
 use crate::facts::Facts;
+use crate::fee_class;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::{Sat, Span, less, plus};
@@ -24,10 +24,10 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    if facts.already_charged || !charges::counts_fee(&ask.spend) {
+    if facts.already_charged || !fee_class::counts(&ask.spend) {
         return;
     }
-    let (Some(fee), Some((class, limits))) = (ask.fee(), super::fee_class(policy, &ask.spend))
+    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, &ask.spend))
     else {
         return;
     };

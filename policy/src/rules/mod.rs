@@ -32,14 +32,10 @@ pub mod taproot;
 pub mod unknown_spend;
 pub mod unmatched_funding;
 
-mod describe;
-
 use crate::case::Case;
 use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
-
-use describe::{fee_class, kind, new_channel, payee, payees};
 
 /// How a rule is asked: it adds what it finds.
 pub type Check = fn(&Policy, &Case, &Facts, &mut Vec<Violation>);

@@ -6,6 +6,7 @@
 
 use super::Rule;
 use crate::case::{Ask, Case};
+use crate::describe;
 use crate::facts::Facts;
 use crate::leaving;
 use crate::policy::Policy;
@@ -30,7 +31,7 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         let limit = format!("at most {} per transaction to strangers", Sat(limit));
         found.push(Violation::new(
             TAG,
-            format!("{} {}", Sat(outflow), super::payees(policy, ask)),
+            format!("{} {}", Sat(outflow), describe::payees(policy, ask)),
             limit,
         ));
     }

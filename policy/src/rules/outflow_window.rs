@@ -4,6 +4,7 @@
 
 use super::Rule;
 use crate::case::{Ask, Case};
+use crate::describe;
 use crate::facts::Facts;
 use crate::leaving;
 use crate::policy::Policy;
@@ -33,7 +34,7 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         let value = format!(
             "{} {} after {}",
             Sat(outflow),
-            super::payees(policy, ask),
+            describe::payees(policy, ask),
             Sat(before)
         );
         let limit = format!(

@@ -6,6 +6,7 @@
 
 use super::Rule;
 use crate::case::{Ask, Case, Lock, Spend};
+use crate::describe;
 use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
@@ -53,7 +54,7 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         };
         if !fits {
             let sequence = sequence.map_or("no".to_owned(), |s| format!("{s:#x}"));
-            let kind = super::kind(&ask.spend);
+            let kind = describe::kind(&ask.spend);
             let value = format!(
                 "input {}: sighash {:#04x}, sequence {sequence}, for {kind}",
                 input.index, input.sighash

@@ -6,6 +6,7 @@
 
 use super::Rule;
 use crate::case::{Ask, Case, Lock, SignedInput, Spend, SpendAsk, Tweak};
+use crate::describe;
 use crate::facts::Facts;
 use crate::key::KeyPath;
 use crate::key_group::KeyGroup;
@@ -32,7 +33,7 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
                 input.index,
                 input.key,
                 tweak(input.tweak),
-                super::kind(&ask.spend)
+                describe::kind(&ask.spend)
             );
             found.push(Violation::new(TAG, value, keys(&ask.spend)));
         }

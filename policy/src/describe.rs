@@ -1,15 +1,12 @@
-//! What several rules ask of a spend, and how they speak of it.
+//! How rules speak of a spend and its outputs.
 
-use bitcoin::{Address, Amount};
+use bitcoin::Address;
 
 use crate::case::{Destination, OutputFact, Spend, SpendAsk, SweepOf};
-use crate::facts::Facts;
-use crate::file::FeeLimits;
 use crate::policy::Policy;
-use crate::words::plus;
 
 /// The kind of a spend, in words.
-pub(super) fn kind(spend: &Spend) -> &'static str {
+pub(crate) fn kind(spend: &Spend) -> &'static str {
     match spend {
         Spend::Onchain => "a wallet spend",
         Spend::CounterpartyCommitment { .. } => "the peer's commitment",
@@ -26,43 +23,8 @@ pub(super) fn kind(spend: &Spend) -> &'static str {
     }
 }
 
-/// The fee limits that a spend is held to, with their table's name; `None` where the fee is not ours or has its
-/// own rule.
-pub(super) fn fee_class<'a>(
-    policy: &'a Policy,
-    spend: &Spend,
-) -> Option<(&'static str, &'a FeeLimits)> {
-    match spend {
-        Spend::Onchain | Spend::Unknown { .. } => Some(("fees.wallet", &policy.file.fees.wallet)),
-        Spend::HolderHtlc { .. } | Spend::MutualClose { .. } | Spend::Sweep(_) | Spend::Justice => {
-            Some(("fees.closing", &policy.file.fees.closing))
-        }
-        Spend::CounterpartyCommitment { .. }
-        | Spend::HolderCommitment { .. }
-        | Spend::CounterpartyHtlc { .. } => None,
-    }
-}
-
-/// The capacity of a channel that this commitment is the first one of. The peer's first commitment may look like
-/// our own while we have no balance.
-pub(super) fn new_channel(ask: &SpendAsk, facts: &Facts) -> Option<Amount> {
-    match ask.spend {
-        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. }
-            if !facts.channel_known =>
-        {
-            let spent = ask
-                .inputs
-                .iter()
-                .map(|input| input.amount)
-                .fold(Amount::ZERO, plus);
-            Some(facts.channel_capacity.unwrap_or(spent).max(spent))
-        }
-        _ => None,
-    }
-}
-
 /// Where an output goes: its address, else its script.
-pub(super) fn payee(policy: &Policy, output: &OutputFact) -> String {
+pub(crate) fn payee(policy: &Policy, output: &OutputFact) -> String {
     let address = policy
         .network()
         .address_network()
@@ -81,7 +43,7 @@ pub(super) fn payee(policy: &Policy, output: &OutputFact) -> String {
 }
 
 /// The destinations of a spend that may be strangers, at most three by name.
-pub(super) fn payees(policy: &Policy, ask: &SpendAsk) -> String {
+pub(crate) fn payees(policy: &Policy, ask: &SpendAsk) -> String {
     let strangers: Vec<&OutputFact> = ask
         .outputs
         .iter()
