@@ -5,8 +5,12 @@
 
 pub mod bitcoind;
 pub mod clock;
+pub mod grpc;
 pub mod lnd;
+pub mod network;
 pub mod peers;
 pub mod process;
+pub mod recorder;
 pub mod rest;
+pub mod signer;
 pub mod workdir;

@@ -145,17 +145,29 @@ impl Lnd {
             .find(|c| c["channel_point"] == wanted.as_str()))
     }
 
-    /// Waits until every one of `points` is active here.
+    /// Waits until every one of `points` is active here and the router knows both directions.
     pub fn wait_active(&self, points: &[ChannelPoint]) -> Result<()> {
-        until_true(60, &format!("{}'s channels active", self.name()), || {
-            let active: Vec<String> = self
-                .channels()?
-                .iter()
-                .filter(|c| c["active"] == true)
-                .filter_map(|c| c["channel_point"].as_str().map(str::to_owned))
-                .collect();
-            Ok(points.iter().all(|p| active.contains(&p.to_string())))
-        })
+        for point in points {
+            let wanted = point.to_string();
+            until_true(
+                60,
+                &format!("{}: channel {point} active", self.name()),
+                || {
+                    let channels = self.channels()?;
+                    let Some(channel) = channels
+                        .iter()
+                        .find(|c| c["channel_point"] == wanted.as_str() && c["active"] == true)
+                    else {
+                        return Ok(false);
+                    };
+                    let edge = self
+                        .rest
+                        .get(&format!("/v1/graph/edge/{}", string(channel, "chan_id")?))?;
+                    Ok(!edge["node1_policy"].is_null() && !edge["node2_policy"].is_null())
+                },
+            )?;
+        }
+        Ok(())
     }
 
     /// An invoice over `sat` satoshis.

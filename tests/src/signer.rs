@@ -1,0 +1,81 @@
+//! Who signs for the lnd under test: one parameter of every scenario.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::lnd::{Keys, Lnd, SignerEndpoint};
+use crate::process::Process;
+
+/// The key all recorded and compared scenarios start from. A test key: worth nothing.
+pub const TEST_MASTER_KEY: &str = "tprv8ZgxMBicQKsPeaL8VmBwjtHnXLKZVZkN29hpRhrh2NsU7cywSSBy9u8f2umfPSh6BhZtU2BukJWnLcg1TgKpBG4KM5A6A2T2uvucXzLhHmM";
+
+/// Which signer to put behind the lnd under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignerKind {
+    /// None: lnd signs with its own keys.
+    Local,
+    /// lnd's own remote signer, which signs whatever it is asked.
+    LndSigner,
+    /// The product.
+    Strongroom,
+}
+
+impl fmt::Display for SignerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local keys",
+            Self::LndSigner => "lnd signer",
+            Self::Strongroom => "strongroom",
+        })
+    }
+}
+
+/// A running signer.
+pub enum Signer {
+    /// lnd's own.
+    Lnd(Box<Lnd>),
+}
+
+impl Signer {
+    /// Starts a signer of `kind` in `dir` under [`TEST_MASTER_KEY`]; none for local keys.
+    pub fn start(kind: SignerKind, dir: &Path) -> Result<Option<Self>> {
+        match kind {
+            SignerKind::Local => Ok(None),
+            SignerKind::LndSigner => Ok(Some(Self::Lnd(Box::new(Lnd::start_signer(
+                "signer",
+                dir,
+                TEST_MASTER_KEY,
+            )?)))),
+            SignerKind::Strongroom => anyhow::bail!("strongroomd: not yet driven by the harness"),
+        }
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> SignerEndpoint {
+        match self {
+            Self::Lnd(lnd) => lnd.as_signer(),
+        }
+    }
+
+    /// The accounts a watch-only lnd is made from.
+    pub fn accounts(&self) -> Result<Value> {
+        match self {
+            Self::Lnd(lnd) => lnd.accounts(),
+        }
+    }
+
+    /// What a watch-only lnd needs to use it.
+    pub fn keys(&self) -> Result<Keys> {
+        Ok(Keys::Remote(self.endpoint(), self.accounts()?))
+    }
+
+    /// The process that signs.
+    pub fn process(&mut self) -> &mut Process {
+        match self {
+            Self::Lnd(lnd) => lnd.process(),
+        }
+    }
+}
