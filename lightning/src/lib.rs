@@ -1,1 +1,18 @@
-//! (crate root)
+//! Understands LND: what a signing request means.
+//!
+//! Bytes become a [`SignRequest`] (parsed, every key derived from our own accounts and found in its script),
+//! a request becomes a [`strongroom_policy::SpendAsk`] against the [`Channels`] that earlier requests taught.
+//! Public keys only, no clock, no disk, no network.
+
+pub mod accounts;
+pub mod channels;
+pub mod classify;
+pub mod messages;
+pub mod psbt;
+pub mod script;
+pub mod weight;
+
+pub use accounts::{AccountPath, Accounts, AccountsError, Mark, UnknownKey};
+pub use channels::{Channels, Learned};
+pub use classify::KnownTransactions;
+pub use psbt::{AnswerError, Limits, Malformed, SignRequest, SpendSignature, ToSign, TweakData};

@@ -1,0 +1,99 @@
+//! What is kept of one channel.
+
+use bitcoin::hex::DisplayHex as _;
+use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut, Txid};
+use serde::{Deserialize, Serialize};
+use strongroom_policy::KeyLocator;
+
+use crate::script::{Funding, ToRemote, anchor_script};
+
+/// A stored record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("channel record {} is of no form that this version knows", key.as_hex())]
+pub struct BadRecord {
+    /// Its key.
+    pub key: Vec<u8>,
+}
+
+/// One channel as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChannelRecord {
+    /// Funding outpoint.
+    pub(crate) funding: OutPoint,
+    pub(crate) capacity: Amount,
+    /// Our key of the 2-of-2.
+    pub(crate) multisig: KeyLocator,
+    /// The 2-of-2.
+    pub(crate) funding_script: ScriptBuf,
+    /// sequence and locktime bits of the first commitment seen, which is taken to be number 0: the obfuscator.
+    pub(crate) obfuscator: u64,
+    /// Our payment basepoint `{3/i}` and the form of `to_remote`, once a commitment paid it.
+    pub(crate) to_remote: Option<(u32, ToRemote)>,
+    /// The script that our own commitments pay the peer, once one did.
+    pub(crate) peer_to_remote: Option<ScriptBuf>,
+    /// Index of our HTLC basepoint `{2/i}`, once an HTLC was matched to a commitment of this channel.
+    pub(crate) htlc_base: Option<u32>,
+    /// The peer's latest commitment that we signed.
+    pub(crate) counterparty: Option<CounterpartyState>,
+    /// Our own latest commitment that we signed.
+    pub(crate) holder: Option<HolderState>,
+    /// A closing transaction was signed after the latest commitment of the peer's.
+    pub(crate) closing: bool,
+    /// Its reservation was seen, so that the first commitment is sure to have been number 0.
+    pub(crate) reserved: bool,
+}
+
+/// The peer's latest commitment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CounterpartyState {
+    pub(crate) number: u64,
+    pub(crate) txid: Txid,
+    /// Our `to_remote`; zero if absent.
+    pub(crate) to_remote: Amount,
+    /// Outputs that are neither ours nor anchors, by index: the peer's `to_local` and the HTLCs.
+    pub(crate) others: Vec<(u32, TxOut)>,
+}
+
+/// Our own latest commitment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HolderState {
+    pub(crate) number: u64,
+    pub(crate) txid: Txid,
+    /// Outputs that are neither anchors nor `to_remote`: our `to_local` and the HTLCs.
+    pub(crate) others: Vec<(u32, TxOut)>,
+}
+
+impl ChannelRecord {
+    /// What counts towards the total of open channels.
+    pub(super) fn counted_capacity(&self) -> Amount {
+        if self.closing {
+            Amount::ZERO
+        } else {
+            self.capacity
+        }
+    }
+}
+
+/// A channel in memory: the record and what follows from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    pub(crate) record: ChannelRecord,
+    /// Script pubkeys of the two anchors.
+    pub(crate) anchors: [ScriptBuf; 2],
+    pub(crate) funding_script_pubkey: ScriptBuf,
+}
+
+impl From<ChannelRecord> for Channel {
+    fn from(record: ChannelRecord) -> Self {
+        // A record is only ever made from a parsed funding script; an unreadable one matches no anchor.
+        let anchors = Funding::parse(record.funding_script.as_bytes())
+            .map(|funding| funding.keys.map(|key| anchor_script(&key).to_p2wsh()))
+            .unwrap_or_default();
+        let funding_script_pubkey = record.funding_script.to_p2wsh();
+        Self {
+            record,
+            anchors,
+            funding_script_pubkey,
+        }
+    }
+}

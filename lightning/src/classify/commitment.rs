@@ -1,0 +1,346 @@
+//! Commitment transactions: whose, and which number.
+
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
+use strongroom_policy::KeyPath;
+use strongroom_policy::case::{Destination, Spend};
+
+use super::{Finding, Scene, Unfit};
+use crate::channels::{Change, Channel, ChannelRecord, CounterpartyState, HolderState};
+use crate::script::{Anchor, Funding, ToRemote};
+
+const SIGHASH_ALL: u8 = 1;
+
+/// BOLT 3: sequence 0x80…… and locktime 0x20……, hiding the number between them. One input, version 2.
+pub(super) fn has_shape(transaction: &Transaction) -> bool {
+    let [input] = &transaction.input[..] else {
+        return false;
+    };
+    transaction.version.0 == 2
+        && input.sequence.to_consensus_u32() >> 24 == 0x80
+        && transaction.lock_time.to_consensus_u32() >> 24 == 0x20
+}
+
+/// The hidden number as it stands.
+fn raw_number(transaction: &Transaction) -> u64 {
+    let sequence = transaction.input[0].sequence.to_consensus_u32();
+    let lock_time = transaction.lock_time.to_consensus_u32();
+    u64::from(sequence & 0xff_ffff) << 24 | u64::from(lock_time & 0xff_ffff)
+}
+
+/// The outputs, sorted by whose they are.
+struct Sorted {
+    to_remote: Option<(usize, Amount, (u32, ToRemote))>,
+    anchors: Vec<usize>,
+    peer_to_remote: bool,
+    others: Vec<(u32, TxOut)>,
+}
+
+/// A transaction of commitment shape on a 2-of-2 of ours.
+pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfit> {
+    let transaction = scene.request.transaction();
+    let (outpoint, _) = scene.spent_by_signed();
+    if scene.signed().sighash != SIGHASH_ALL {
+        return Err(format!(
+            "a commitment is signed with SIGHASH_ALL, not {:#04x}",
+            scene.signed().sighash
+        ));
+    }
+    let known = scene.channels.channels.get(&outpoint);
+    let mut changes = Vec::new();
+    let channel = match known {
+        Some(channel) => {
+            check_same(scene, channel)?;
+            channel.clone()
+        }
+        None => {
+            let (channel, opened) = open(scene, funding)?;
+            changes = opened;
+            channel
+        }
+    };
+    let sorted = sort(scene, &channel)?;
+    let raw = raw_number(transaction);
+    let number = raw ^ channel.record.obfuscator;
+    let theirs = is_theirs(scene, &channel.record, &sorted, number);
+    let mut record = channel.record;
+    let txid = scene.request.txid();
+    let spend = if theirs {
+        check_number(scene, &record, number)?;
+        if let Some(htlc_base) = check_answers(scene, &record, &sorted)? {
+            record.htlc_base = Some(htlc_base);
+        }
+        let to_remote = sorted
+            .to_remote
+            .map_or(Amount::ZERO, |(_, amount, _)| amount);
+        record.to_remote = record.to_remote.or(sorted.to_remote.map(|(_, _, key)| key));
+        let latest = record.counterparty.as_ref();
+        if latest.is_none_or(|latest| latest.number <= number || !record.reserved) {
+            if let Some(before) = latest.filter(|before| before.txid != txid) {
+                forget_answers(scene, before, &mut changes);
+            }
+            record.counterparty = Some(CounterpartyState {
+                number,
+                txid,
+                to_remote,
+                others: sorted.others,
+            });
+            record.closing = false;
+        }
+        Spend::CounterpartyCommitment {
+            channel: outpoint,
+            number,
+            to_remote,
+        }
+    } else {
+        if record.peer_to_remote.is_none() {
+            record.peer_to_remote = peer_to_remote(&record, &sorted, number);
+        }
+        record.holder = Some(HolderState {
+            number,
+            txid,
+            others: sorted.others,
+        });
+        // Number 0 is signed when the funding confirms; any later one ends the channel.
+        record.closing = number != 0;
+        Spend::HolderCommitment {
+            channel: outpoint,
+            number,
+        }
+    };
+    let unchanged = known.is_some_and(|known| known.record == record);
+    if !unchanged {
+        changes.push(Change::Channel(Box::new(record)));
+    }
+    let mut owned: Vec<(usize, Destination)> = sorted
+        .anchors
+        .iter()
+        .copied()
+        .chain(sorted.to_remote.map(|(index, ..)| index))
+        .map(|index| (index, Destination::OwnChannel))
+        .collect();
+    owned.sort_unstable_by_key(|(index, _)| *index);
+    Ok(Finding {
+        spend,
+        changes,
+        owned,
+    })
+}
+
+/// The funding output is the one we know.
+pub(super) fn check_same(scene: &Scene<'_>, channel: &Channel) -> Result<(), Unfit> {
+    let (outpoint, spent) = scene.spent_by_signed();
+    let record = &channel.record;
+    if spent.value != record.capacity || spent.script_pubkey != channel.funding_script_pubkey {
+        return Err(format!(
+            "channel {outpoint} has {} sat under another script than stated, or not {} sat",
+            record.capacity.to_sat(),
+            spent.value.to_sat()
+        ));
+    }
+    Ok(())
+}
+
+/// A channel seen for the first time, and what its first commitment settles.
+fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), Unfit> {
+    let (outpoint, spent) = scene.spent_by_signed();
+    let signed = scene.signed();
+    let KeyPath::Lightning(multisig) = signed.key else {
+        return Err("a wallet key in a 2-of-2".into());
+    };
+    if funding.peer_of(&signed.public_key.serialize()).is_none() {
+        return Err(format!("the 2-of-2 does not hold our key {multisig}"));
+    }
+    if let Some(other) = scene.channels.by_multisig.get(&multisig.index) {
+        return Err(format!(
+            "our key {multisig} belongs to channel {other} already"
+        ));
+    }
+    let mut changes = Vec::new();
+    if let Some(maybe) = scene.channels.fundings.get(&outpoint) {
+        if maybe.amount != spent.value || maybe.script_pubkey != spent.script_pubkey {
+            return Err(format!(
+                "we funded {outpoint} with {} sat under another script than stated, or not {} sat",
+                maybe.amount.to_sat(),
+                spent.value.to_sat()
+            ));
+        }
+        changes.push(Change::FundingMatched { outpoint });
+    }
+    let used = scene
+        .channels
+        .reservations
+        .iter()
+        .filter(|(_, key)| **key == multisig.index);
+    let used: Vec<Change> = used
+        .map(|(root, _)| Change::ReservationUsed { root: *root })
+        .collect();
+    let reserved = !used.is_empty();
+    changes.extend(used);
+    let record = ChannelRecord {
+        funding: outpoint,
+        capacity: spent.value,
+        multisig,
+        funding_script: signed.script.clone(),
+        obfuscator: raw_number(scene.request.transaction()),
+        to_remote: None,
+        peer_to_remote: None,
+        htlc_base: None,
+        counterparty: None,
+        holder: None,
+        closing: false,
+        reserved,
+    };
+    Ok((Channel::from(record), changes))
+}
+
+fn sort(scene: &Scene<'_>, channel: &Channel) -> Result<Sorted, Unfit> {
+    let record = &channel.record;
+    let mut sorted = Sorted {
+        to_remote: None,
+        anchors: Vec::new(),
+        peer_to_remote: false,
+        others: Vec::new(),
+    };
+    for (index, output) in scene.request.transaction().output.iter().enumerate() {
+        let script = &output.script_pubkey;
+        if output.value == Anchor::AMOUNT && channel.anchors.contains(script) {
+            sorted.anchors.push(index);
+            continue;
+        }
+        if record.peer_to_remote.as_ref() == Some(script) {
+            sorted.peer_to_remote = true;
+        }
+        // The same payment basepoint for the channel's life; before the first payment to it, any of ours.
+        let ours = if sorted.to_remote.is_some() {
+            None
+        } else {
+            scene.accounts.find_to_remote(script)
+        };
+        match (ours, record.to_remote) {
+            (Some((key, kind)), known) if known.is_none_or(|known| known == (key.index, kind)) => {
+                sorted.to_remote = Some((index, output.value, (key.index, kind)));
+            }
+            _ => {
+                let index = u32::try_from(index).map_err(|_| "too many outputs".to_owned())?;
+                sorted.others.push((index, output.clone()));
+            }
+        }
+    }
+    let taken = sorted
+        .to_remote
+        .filter(|_| record.to_remote.is_none())
+        .and_then(|(_, _, key)| {
+            scene
+                .channels
+                .channels
+                .values()
+                .find(|other| other.record.to_remote == Some(key))
+        });
+    if let Some(other) = taken {
+        return Err(format!(
+            "its to_remote is that of channel {}",
+            other.record.funding
+        ));
+    }
+    Ok(sorted)
+}
+
+/// Whether a commitment is the peer's, as far as requests tell.
+///
+/// It is if it pays our `to_remote`. Without that output it is one of ours, or the peer's while we have nothing.
+/// lnd asks for the peer's commitment 0 first and for ours, of the same number, when the funding confirms.
+fn is_theirs(scene: &Scene<'_>, record: &ChannelRecord, sorted: &Sorted, number: u64) -> bool {
+    if sorted.to_remote.is_some() {
+        return true;
+    }
+    if sorted.peer_to_remote {
+        return false;
+    }
+    match &record.counterparty {
+        None => record.holder.is_none(),
+        Some(latest) if latest.txid == scene.request.txid() => true,
+        Some(latest) if latest.number == number => false,
+        // Signing our own commitment in disguise would give away what this one says we have: nothing.
+        Some(latest) => latest.to_remote == Amount::ZERO && record.peer_to_remote.is_some(),
+    }
+}
+
+/// The peer's `to_remote`, from our own commitment 0: there are no HTLCs yet, and if the peer's commitment 0 gave us
+/// nothing, so does ours, and the one output beside the anchors is the peer's. It stays the same for ever.
+fn peer_to_remote(record: &ChannelRecord, sorted: &Sorted, number: u64) -> Option<ScriptBuf> {
+    let theirs = record.counterparty.as_ref()?;
+    match &sorted.others[..] {
+        [(_, only)] if (number, theirs.number, theirs.to_remote) == (0, 0, Amount::ZERO) => {
+            Some(only.script_pubkey.clone())
+        }
+        _ => None,
+    }
+}
+
+/// lnd numbers commitments one by one and signs the latest number again, with other contents perhaps, if it
+/// stopped before sending it. Only channels opened under our eyes are sure to have begun with number 0.
+fn check_number(scene: &Scene<'_>, record: &ChannelRecord, number: u64) -> Result<(), Unfit> {
+    let Some(latest) = record.counterparty.as_ref().filter(|_| record.reserved) else {
+        return Ok(());
+    };
+    let repeated = || {
+        let first = OutPoint {
+            txid: scene.request.txid(),
+            vout: 0,
+        };
+        scene.known.output(&first).is_some()
+    };
+    if number == latest.number || number == latest.number + 1 || repeated() {
+        return Ok(());
+    }
+    Err(format!(
+        "commitment number {number} of channel {} does not follow number {}, signed last",
+        record.funding, latest.number
+    ))
+}
+
+/// HTLC signatures given before their commitment was asked for must be of HTLCs that it has. Answers the HTLC
+/// basepoint they were given with.
+fn check_answers(
+    scene: &Scene<'_>,
+    record: &ChannelRecord,
+    sorted: &Sorted,
+) -> Result<Option<u32>, Unfit> {
+    let Some(answers) = scene.channels.htlc_answers.get(&scene.request.txid()) else {
+        return Ok(None);
+    };
+    let mut base = record.htlc_base;
+    for (vout, answer) in answers.iter() {
+        let output = sorted
+            .others
+            .binary_search_by_key(&vout, |(index, _)| *index);
+        let output = output.ok().map(|at| &sorted.others[at].1);
+        if !output.is_some_and(|output| answer.spends(output)) {
+            return Err(format!(
+                "an HTLC transaction of {} sat on output {vout} was signed, and this commitment has no such output",
+                answer.amount.to_sat()
+            ));
+        }
+        let other = scene.channels.by_htlc_base.get(&answer.htlc_base);
+        if *base.get_or_insert(answer.htlc_base) != answer.htlc_base
+            || other.is_some_and(|other| *other != record.funding)
+        {
+            return Err(format!(
+                "HTLC transactions on this commitment were signed with key {{2/{}}}, which is not its channel's",
+                answer.htlc_base
+            ));
+        }
+    }
+    Ok(base)
+}
+
+fn forget_answers(scene: &Scene<'_>, before: &CounterpartyState, changes: &mut Vec<Change>) {
+    if let Some(answers) = scene.channels.htlc_answers.get(&before.txid) {
+        let commitment = before.txid;
+        changes.extend(
+            answers
+                .iter()
+                .map(|(vout, _)| Change::HtlcForgotten { commitment, vout }),
+        );
+    }
+}

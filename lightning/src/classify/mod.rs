@@ -1,0 +1,136 @@
+//! What a transaction is: recognition by script, key, shape, and what earlier requests taught.
+
+mod close;
+mod commitment;
+mod ecdh;
+mod evidence;
+mod holder_htlc;
+mod onchain;
+mod outputs;
+mod peer_htlc;
+mod role;
+mod sweep;
+
+use bitcoin::{OutPoint, TxOut};
+use strongroom_policy::SpendAsk;
+use strongroom_policy::case::{Destination, Spend, SweepOf};
+
+use crate::accounts::Accounts;
+use crate::channels::{Change, Channels, Learned};
+use crate::psbt::{SignRequest, ToSign};
+use crate::weight;
+use role::Role;
+
+/// Transactions that we recorded when we signed them, commitments among them; the journal keeps them.
+pub trait KnownTransactions {
+    /// The output, if its transaction was recorded.
+    fn output(&self, outpoint: &OutPoint) -> Option<TxOut>;
+}
+
+/// All that recognition looks at.
+pub(crate) struct Scene<'a> {
+    channels: &'a Channels,
+    request: &'a SignRequest,
+    accounts: &'a Accounts,
+    known: &'a dyn KnownTransactions,
+}
+
+/// What was recognised.
+pub(crate) struct Finding {
+    spend: Spend,
+    changes: Vec<Change>,
+    /// Outputs whose owner the kind of transaction tells, by index.
+    owned: Vec<(usize, Destination)>,
+}
+
+impl Finding {
+    fn of(spend: Spend) -> Self {
+        Self {
+            spend,
+            changes: Vec::new(),
+            owned: Vec::new(),
+        }
+    }
+}
+
+/// Why a transaction is nothing that we know.
+pub(crate) type Unfit = String;
+
+impl Channels {
+    /// What a SignPsbt request is, and what it teaches if it is approved.
+    pub fn classify(
+        &self,
+        request: &SignRequest,
+        accounts: &Accounts,
+        known: &dyn KnownTransactions,
+    ) -> (SpendAsk, Learned) {
+        let scene = Scene {
+            channels: self,
+            request,
+            accounts,
+            known,
+        };
+        let (inputs, conflict) = evidence::inputs(&scene);
+        let found = match conflict {
+            Some(conflict) => Err(conflict),
+            None => scene.find(),
+        };
+        let found = found.unwrap_or_else(|why| Finding::of(Spend::Unknown { why }));
+        let ask = SpendAsk {
+            txid: request.txid(),
+            signed: request.to_sign().iter().map(ToSign::fact).collect(),
+            inputs,
+            outputs: outputs::facts(&scene, &found.owned),
+            weight: weight::estimate(request),
+            spend: found.spend,
+        };
+        (
+            ask,
+            Learned {
+                changes: found.changes,
+            },
+        )
+    }
+}
+
+impl Scene<'_> {
+    fn find(&self) -> Result<Finding, Unfit> {
+        let first = self.signed();
+        let role = role::of(first)?;
+        if !matches!(role, Role::Wallet) && self.request.to_sign().len() > 1 {
+            return Err(
+                "more than one signature is asked for, one of them with a channel key".into(),
+            );
+        }
+        match role {
+            Role::Wallet => onchain::find(self),
+            Role::Funding(funding) => {
+                if commitment::has_shape(self.request.transaction()) {
+                    commitment::find(self, &funding)
+                } else {
+                    close::find(self)
+                }
+            }
+            Role::Anchor => Ok(sweep::find(SweepOf::Anchor)),
+            Role::Delayed => Ok(sweep::find(SweepOf::Delayed)),
+            Role::ToRemote => Ok(sweep::find(SweepOf::ToRemote)),
+            Role::Punishing => Ok(Finding::of(Spend::Justice)),
+            Role::HtlcOnPeerCommitment(htlc) => peer_htlc::find(self, &htlc),
+            Role::HtlcOnOwnCommitment(htlc) => holder_htlc::find(self, &htlc),
+        }
+    }
+
+    /// The first signature asked for; a request has at least one.
+    fn signed(&self) -> &ToSign {
+        &self.request.to_sign()[0]
+    }
+
+    fn spent_by_signed(&self) -> (OutPoint, &TxOut) {
+        let index = self.signed().index;
+        let input = &self.request.transaction().input[index];
+        (input.previous_output, &self.request.spent()[index].output)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! Spends of the on-chain wallet.
+
+use bitcoin::OutPoint;
+use strongroom_policy::case::{Destination, Spend};
+
+use super::{Finding, Scene, Unfit, outputs};
+use crate::channels::{Change, MaybeFunding};
+
+/// A spend of our wallet's outputs; it may fund channels.
+pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
+    let txid = scene.request.txid();
+    let mut found = Finding::of(Spend::Onchain);
+    let mut maybe = Vec::new();
+    for (index, output) in scene.request.transaction().output.iter().enumerate() {
+        let script = &output.script_pubkey;
+        if !(script.is_p2wsh() || script.is_p2tr())
+            || outputs::owner(scene, script) != Destination::Stranger
+        {
+            continue;
+        }
+        let vout = u32::try_from(index).map_err(|_| "too many outputs".to_owned())?;
+        let outpoint = OutPoint { txid, vout };
+        // With PSBT funding the peer's commitment is signed before the funding transaction.
+        if let Some(channel) = scene.channels.channels.get(&outpoint) {
+            let record = &channel.record;
+            if output.value == record.capacity && *script == channel.funding_script_pubkey {
+                found
+                    .owned
+                    .push((index, Destination::OwnFunding(record.multisig)));
+            }
+            continue;
+        }
+        maybe.push((index, outpoint, output));
+    }
+    // The peer's key is not known before the commitment, so any such output may be a 2-of-2; but not more of
+    // them than there are reservations, or signatures already given for this transaction, account for.
+    let already = maybe
+        .iter()
+        .filter(|(_, at, _)| scene.channels.fundings.contains_key(at))
+        .count();
+    if maybe.len() > already + scene.channels.reservations.len() {
+        maybe.clear();
+    }
+    for (index, outpoint, output) in maybe {
+        found.owned.push((index, Destination::MaybeFunding));
+        if !scene.channels.fundings.contains_key(&outpoint) {
+            let (amount, script_pubkey) = (output.value, output.script_pubkey.clone());
+            let funding = MaybeFunding {
+                amount,
+                script_pubkey,
+            };
+            found.changes.push(Change::Funding { outpoint, funding });
+        }
+    }
+    found.owned.sort_unstable_by_key(|(index, _)| *index);
+    Ok(found)
+}

@@ -1,0 +1,86 @@
+//! Weight of a transaction before it is signed, for fee rates.
+
+use bitcoin::{Script, Weight};
+use strongroom_policy::case::Lock;
+
+use crate::psbt::{SignRequest, ToSign};
+use crate::script::{ChannelScript, HtlcKind};
+
+// Witness sizes in weight units, counts and lengths included; signatures as lnd's `input/size.go` counts them.
+const SIGNATURE: usize = 1 + 73;
+const KEY: usize = 1 + 33;
+const SCHNORR: usize = 1 + 64;
+const PREIMAGE: usize = 1 + 32;
+const COUNT: usize = 1;
+
+/// Weight with estimated witnesses. For inputs that others sign, or that carry other scripts than a channel's, the
+/// smallest witness that can open them is taken: too small a weight only makes a fee rate look higher.
+pub fn estimate(request: &SignRequest) -> Weight {
+    let transaction = request.transaction();
+    let mut signed = request.to_sign().iter().peekable();
+    let witnesses: usize = request
+        .spent()
+        .iter()
+        .enumerate()
+        .map(
+            |(index, spent)| match signed.next_if(|to_sign| to_sign.index == index) {
+                Some(to_sign) => witness(to_sign),
+                None => least_witness(&spent.output.script_pubkey),
+            },
+        )
+        .sum();
+    // Nested inputs carry a script_sig, which the unsigned transaction lacks.
+    let script_sigs = request
+        .spent()
+        .iter()
+        .filter(|s| s.output.script_pubkey.is_p2sh())
+        .count()
+        * 23;
+    // The unsigned transaction has neither marker nor flag.
+    let base = (transaction.base_size() + script_sigs) * 4;
+    Weight::from_wu_usize(base + 2 + witnesses)
+}
+
+fn witness(to_sign: &ToSign) -> usize {
+    let script = to_sign.script.len();
+    let with_script = |items: usize| COUNT + items + length(script) + script;
+    match to_sign.lock {
+        Lock::P2wpkh | Lock::P2shP2wpkh => COUNT + SIGNATURE + KEY,
+        Lock::TaprootKeyBip86 | Lock::TaprootKeyTweaked => {
+            COUNT + SCHNORR + usize::from(to_sign.sighash != 0)
+        }
+        Lock::TaprootScript => with_script(SCHNORR + 1 + 33),
+        Lock::P2wsh => match ChannelScript::parse(&to_sign.script) {
+            Some(ChannelScript::Funding(_)) => with_script(1 + 2 * SIGNATURE),
+            Some(ChannelScript::Delayed(_)) => with_script(SIGNATURE + 1),
+            Some(ChannelScript::Htlc(htlc)) => {
+                // Through the 2-of-2 branch: an empty element, two signatures, and preimage or nothing.
+                let preimage = match htlc.kind {
+                    HtlcKind::Received { .. } => PREIMAGE,
+                    HtlcKind::Offered => 1,
+                };
+                let own = to_sign.public_key.serialize();
+                if own == htlc.local_key || to_sign.sighash & 0x80 != 0 {
+                    with_script(1 + 2 * SIGNATURE + preimage)
+                } else {
+                    with_script(SIGNATURE + 1)
+                }
+            }
+            Some(ChannelScript::ToRemote(_) | ChannelScript::Anchor(_)) | None => {
+                with_script(SIGNATURE)
+            }
+        },
+    }
+}
+
+fn least_witness(script_pubkey: &Script) -> usize {
+    if script_pubkey.is_p2tr() {
+        COUNT + SCHNORR
+    } else {
+        COUNT + SIGNATURE + KEY
+    }
+}
+
+fn length(bytes: usize) -> usize {
+    if bytes < 0xfd { 1 } else { 3 }
+}
