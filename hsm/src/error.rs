@@ -64,6 +64,9 @@ pub enum HsmError {
         /// How many match.
         count: usize,
     },
+    /// A token of this label is there already.
+    #[error("a token labelled {0:?} is there already; nothing was changed")]
+    LabelTaken(String),
     /// This process holds the token open already. Login is shared by a process, so a second
     /// one could not be checked against its PIN.
     #[error("this process holds the token open already: close it first")]

@@ -99,6 +99,12 @@ impl TokenUri {
         &self.module_path
     }
 
+    /// The same, narrowed to the token with this serial number.
+    pub(crate) fn with_serial(mut self, serial: String) -> Self {
+        self.serial = Some(serial);
+        self
+    }
+
     /// Whether a slot and the token in it are the ones named.
     pub(crate) fn matches(&self, slot_id: u64, token: &TokenInfo) -> bool {
         let same = |wanted: &Option<String>, seen: &str| {
