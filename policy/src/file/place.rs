@@ -25,12 +25,26 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// An error from the TOML parser.
+    /// An error from the TOML parser, with what was given there.
     pub(crate) fn parse_error(&self, error: &toml::de::Error) -> PolicyError {
-        let mut refused = self.error(error.span().unwrap_or(0..0), tidy(error.message()));
+        let span = error.span().unwrap_or(0..0);
+        let message = tidy(error.message());
+        let given = self
+            .text
+            .get(span.clone())
+            .and_then(|text| text.lines().next())
+            .unwrap_or_default();
+        let problem = match given {
+            "" => message.clone(),
+            _ if message.starts_with("given ") => message.clone(),
+            given => format!(
+                "given {}; {message}",
+                given.chars().take(60).collect::<String>()
+            ),
+        };
+        let mut refused = self.error(span, problem);
         // A missing key has no line of its own: the parser points at its table, or at the whole file.
-        if let Some(missing) = error
-            .message()
+        if let Some(missing) = message
             .strip_prefix("missing field `")
             .and_then(|m| m.strip_suffix('`'))
         {

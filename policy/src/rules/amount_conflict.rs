@@ -32,3 +32,36 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn another_amount_for_a_known_outpoint_is_refused() {
+        let conflicts = vec![
+            (outpoint(1), sat(100_000_000), sat(10_000)),
+            (outpoint(2), sat(1), sat(2)),
+        ];
+        let facts = Facts {
+            amount_conflicts: conflicts,
+            ..known()
+        };
+        let mut found = Vec::new();
+        check(&cautious(), &onchain(vec![to_us(1)]), &facts, &mut found);
+        assert_eq!(found.len(), 2);
+        assert!(found[0].value.ends_with("with 10,000 sat"), "{}", found[0]);
+        assert_eq!(found[0].limit, "100,000,000 sat, as before");
+    }
+
+    #[test]
+    fn no_conflict_passes() {
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &onchain(vec![to_us(1)]),
+            &known()
+        ));
+    }
+}

@@ -41,3 +41,72 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
     }
     leaving::unmatched_fundings(policy, ask, facts).for_each(|output| judge(output.amount));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn opening(kind: crate::Spend, capacity: u64) -> Case {
+        spend_case(kind, vec![to_stranger(capacity - 1_000)])
+    }
+
+    #[test]
+    fn channels_that_are_too_large_do_not_open() {
+        let unseen = Facts::default();
+        for kind in [theirs(0), ours(0)] {
+            assert!(violated(
+                TAG,
+                &cautious(),
+                &opening(kind.clone(), 16_777_216),
+                &unseen
+            ));
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &opening(kind, 16_777_215),
+                &unseen
+            ));
+        }
+        // The journal knows the capacity better than a small amount says.
+        let recorded = Facts {
+            channel_capacity: Some(sat(20_000_000)),
+            ..Facts::default()
+        };
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &opening(theirs(0), 10_000),
+            &recorded
+        ));
+    }
+
+    #[test]
+    fn each_funding_output_is_judged() {
+        let fundings = vec![
+            to_funding(16_777_216),
+            to_funding(16_777_215),
+            to_funding(20_000_000),
+        ];
+        assert_eq!(
+            violations(TAG, &cautious(), &onchain(fundings), &known()),
+            2
+        );
+        let again = output(
+            16_777_216,
+            wsh(5),
+            crate::Destination::OwnFunding(locator(0, 1)),
+        );
+        assert!(violated(TAG, &cautious(), &onchain(vec![again]), &known()));
+    }
+
+    #[test]
+    fn a_channel_that_is_open_goes_on_under_a_smaller_cap() {
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &opening(theirs(7), 50_000_000),
+            &known()
+        ));
+    }
+}

@@ -39,3 +39,31 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn a_channel_never_seen_closes_nothing_and_has_no_htlcs() {
+        let unseen = Facts::default();
+        for kind in [mutual_close(0, false), peers_htlc(5), ours(1)] {
+            let asked = spend_case(kind, vec![to_us(5)]);
+            assert!(violated(TAG, &cautious(), &asked, &unseen));
+            assert!(!violated(TAG, &cautious(), &asked, &known()));
+        }
+    }
+
+    #[test]
+    fn first_commitments_open_a_channel() {
+        for kind in [theirs(0), ours(0)] {
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &spend_case(kind, vec![to_stranger(5)]),
+                &Facts::default()
+            ));
+        }
+    }
+}

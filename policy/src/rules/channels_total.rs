@@ -47,3 +47,70 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn full(channels: u64, unmatched: u64) -> Facts {
+        Facts {
+            channels_total: sat(channels),
+            unmatched_funding: sat(unmatched),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn one_channel_too_many_does_not_open() {
+        let opening = spend_case(theirs(0), vec![to_stranger(9_999_000)]);
+        assert!(violated(TAG, &cautious(), &opening, &full(490_000_001, 0)));
+        // Its own funding output is the unmatched one.
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &opening,
+            &full(490_000_000, 10_000_000)
+        ));
+    }
+
+    #[test]
+    fn one_funding_too_many_is_not_signed() {
+        let funding = onchain(vec![to_funding(5_000_000), to_funding(5_000_000)]);
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &funding,
+            &full(480_000_000, 10_000_001)
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &funding,
+            &full(480_000_000, 10_000_000)
+        ));
+        let again = Facts {
+            already_charged: true,
+            ..full(490_000_000, 10_000_000)
+        };
+        assert!(!violated(TAG, &cautious(), &funding, &again));
+    }
+
+    #[test]
+    fn what_opens_nothing_passes_when_full() {
+        for asked in [
+            onchain(vec![to_us(5)]),
+            spend_case(theirs(7), vec![to_us(5)]),
+        ] {
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &asked,
+                &Facts {
+                    channel_known: true,
+                    ..full(900_000_000, 0)
+                }
+            ));
+        }
+    }
+}

@@ -50,3 +50,75 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{Destination, SweepOf};
+    use crate::fixture::*;
+
+    const CLOSING: [Spend; 5] = [
+        Spend::Sweep(SweepOf::Delayed),
+        Spend::Sweep(SweepOf::ToRemote),
+        Spend::Sweep(SweepOf::CounterpartyHtlc),
+        Spend::Sweep(SweepOf::Anchor),
+        Spend::Justice,
+    ];
+
+    #[test]
+    fn strangers_collect_nothing() {
+        let elsewhere = [
+            to_stranger(1),
+            to_funding(1),
+            output(1, wsh(5), Destination::OwnFunding(locator(0, 1))),
+            output(1, wsh(5), Destination::OwnChannel),
+            output(
+                1,
+                bitcoin::ScriptBuf::new_op_return([0; 4]),
+                Destination::Unspendable,
+            ),
+        ];
+        for kind in CLOSING {
+            for output in &elsewhere {
+                let asked = spend_case(kind.clone(), vec![to_us(5), output.clone()]);
+                assert_eq!(
+                    violations(TAG, &cautious(), &asked, &known()),
+                    1,
+                    "{kind:?} {:?}",
+                    output.to
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn second_level_outputs_are_refused_or_counted_as_the_policy_says() {
+        let strict = edited("closing", "unproven_second_level", "\"refuse\"");
+        let unproven = spend_case(our_htlc(), vec![to_stranger(5)]);
+        assert!(violated(TAG, &strict, &unproven, &known()));
+        assert!(!violated(TAG, &cautious(), &unproven, &known()));
+        let proven = spend_case(
+            our_htlc(),
+            vec![output(5, wsh(5), Destination::OwnChannel), to_us(6)],
+        );
+        assert!(!violated(TAG, &strict, &proven, &known()));
+    }
+
+    #[test]
+    fn we_and_the_allowlist_collect() {
+        let policy = allowing(&wpkh(9));
+        let nothing = output(
+            0,
+            bitcoin::ScriptBuf::new_op_return([0; 4]),
+            Destination::Unspendable,
+        );
+        for kind in CLOSING {
+            assert!(!violated(
+                TAG,
+                &policy,
+                &spend_case(kind, vec![to_us(5), to_stranger(6), nothing.clone()]),
+                &known()
+            ));
+        }
+    }
+}

@@ -41,3 +41,42 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn with_fee(kind: Spend, fee: u64) -> Case {
+        let mut ask = spend(kind, vec![to_us(10_000)]);
+        ask.inputs = vec![input(40, 10_000 + fee)];
+        case(Ask::Spend(ask))
+    }
+
+    #[test]
+    fn a_commitment_that_is_all_fee_is_refused() {
+        for kind in [theirs(3), ours(3)] {
+            assert!(violated(
+                TAG,
+                &cautious(),
+                &with_fee(kind.clone(), 1_000_001),
+                &known()
+            ));
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &with_fee(kind, 1_000_000),
+                &known()
+            ));
+        }
+        assert!(
+            !violated(
+                TAG,
+                &cautious(),
+                &with_fee(Spend::Onchain, 1_000_001),
+                &known()
+            ),
+            "fee-cap has those"
+        );
+    }
+}

@@ -38,3 +38,33 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn keys_that_lock_coins_or_backups_answer_nothing() {
+        for family in [0, 1, 2, 3, 4, 7, 10, 255, u32::MAX] {
+            assert!(
+                violated(TAG, &cautious(), &ecdh(locator(family, 0), None), &known()),
+                "{family}"
+            );
+        }
+        for family in [5, 6, 8, 9] {
+            assert!(
+                !violated(TAG, &cautious(), &ecdh(locator(family, 0), None), &known()),
+                "{family}"
+            );
+        }
+        let backup = edited("ecdh", "keys", "[\"static-backup\"]");
+        assert!(!violated(
+            TAG,
+            &backup,
+            &ecdh(locator(7, 0), None),
+            &known()
+        ));
+        assert!(violated(TAG, &backup, &ecdh(locator(6, 0), None), &known()));
+    }
+}

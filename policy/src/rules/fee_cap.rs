@@ -43,3 +43,55 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Spend;
+    use crate::fixture::*;
+
+    fn with_fee(kind: Spend, fee: u64) -> Case {
+        let mut ask = spend(kind, vec![to_us(10_000)]);
+        ask.inputs = vec![input(40, 10_000 + fee)];
+        case(Ask::Spend(ask))
+    }
+
+    #[test]
+    fn fees_above_the_cap_of_their_class_are_refused() {
+        for (kind, cap) in [
+            (Spend::Onchain, 200_000),
+            (Spend::Unknown { why: String::new() }, 200_000),
+            (Spend::Sweep(crate::SweepOf::Delayed), 1_000_000),
+            (Spend::Justice, 1_000_000),
+            (our_htlc(), 1_000_000),
+            (mutual_close(0, false), 1_000_000),
+        ] {
+            assert!(violated(
+                TAG,
+                &cautious(),
+                &with_fee(kind.clone(), cap + 1),
+                &known()
+            ));
+            assert!(!violated(TAG, &cautious(), &with_fee(kind, cap), &known()));
+        }
+    }
+
+    #[test]
+    fn outputs_above_inputs_are_refused_in_any_kind() {
+        for kind in [Spend::Onchain, theirs(1), peers_htlc(5), Spend::Justice] {
+            let mut ask = spend(kind, vec![to_us(10_000)]);
+            ask.inputs = vec![input(40, 9_999)];
+            assert!(violated(TAG, &cautious(), &case(Ask::Spend(ask)), &known()));
+        }
+    }
+
+    #[test]
+    fn the_peers_htlc_pays_its_own_fee() {
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &with_fee(peers_htlc(5), 3_000_000),
+            &known()
+        ));
+    }
+}

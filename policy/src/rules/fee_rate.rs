@@ -28,13 +28,79 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         return;
     };
     let limit = limits.max_rate_sat_per_vb.sat_per_vb();
-    let vbytes = ask.weight.to_vbytes_ceil();
+    let vbytes = ask.weight.to_wu().div_ceil(4);
     if fee.to_sat() > limit.saturating_mul(vbytes) {
         let value = format!("{} for {} vB", Sat(fee), Grouped(vbytes));
         found.push(Violation::new(
             TAG,
             value,
             format!("at most {} sat/vB ({class})", Grouped(limit)),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Spend;
+    use crate::fixture::*;
+
+    fn at(kind: Spend, fee: u64, weight: u64) -> Case {
+        let mut ask = spend(kind, vec![to_us(10_000)]);
+        ask.inputs = vec![input(40, 10_000 + fee)];
+        ask.weight = bitcoin::Weight::from_wu(weight);
+        case(Ask::Spend(ask))
+    }
+
+    #[test]
+    fn feerates_above_the_limit_are_refused() {
+        // 600 wu are 150 vB.
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &at(Spend::Onchain, 300 * 150 + 1, 600),
+            &known()
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &at(Spend::Onchain, 300 * 150, 600),
+            &known()
+        ));
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &at(Spend::Justice, 1_200 * 150 + 1, 600),
+            &known()
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &at(Spend::Justice, 1_200 * 150, 600),
+            &known()
+        ));
+        // A part of a virtual byte is a whole one.
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &at(Spend::Onchain, 300 * 151, 601),
+            &known()
+        ));
+    }
+
+    #[test]
+    fn absurd_weights_do_not_overflow() {
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &at(Spend::Onchain, 1, 0),
+            &known()
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &at(Spend::Onchain, 1, u64::MAX - 3),
+            &known()
         ));
     }
 }

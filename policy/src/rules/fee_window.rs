@@ -43,3 +43,108 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         found.push(Violation::new(TAG, value, limit));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Spend;
+    use crate::fixture::*;
+
+    fn with_fee(kind: Spend, fee: u64) -> Case {
+        let mut ask = spend(kind, vec![to_us(10_000)]);
+        ask.inputs = vec![input(40, 10_000 + fee)];
+        case(Ask::Spend(ask))
+    }
+
+    fn paid(before: u64) -> Facts {
+        Facts {
+            fees_in_window: sat(before),
+            ..known()
+        }
+    }
+
+    #[test]
+    fn fees_beyond_the_window_are_refused() {
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &with_fee(Spend::Onchain, 1_001),
+            &paid(1_999_000)
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &with_fee(Spend::Onchain, 1_000),
+            &paid(1_999_000)
+        ));
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &with_fee(Spend::Onchain, 1),
+            &paid(u64::MAX)
+        ));
+    }
+
+    #[test]
+    fn closing_has_room_when_the_wallet_has_none() {
+        let sweep = || Spend::Sweep(crate::SweepOf::Delayed);
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &with_fee(sweep(), 500_000),
+            &paid(2_000_000)
+        ));
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &with_fee(sweep(), 500_000),
+            &paid(9_500_001)
+        ));
+    }
+
+    #[test]
+    fn repeats_replacements_and_justice_take_no_more() {
+        let full = paid(10_000_000);
+        let bump = with_fee(Spend::Sweep(crate::SweepOf::Delayed), 700);
+        assert!(violated(TAG, &cautious(), &bump, &full));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &bump,
+            &Facts {
+                already_charged: true,
+                ..full.clone()
+            }
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &bump,
+            &Facts {
+                replaced_fee: sat(700),
+                ..full.clone()
+            }
+        ));
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &bump,
+            &Facts {
+                replaced_fee: sat(699),
+                ..full.clone()
+            }
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &with_fee(Spend::Justice, 700),
+            &full
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &with_fee(theirs(9), 700),
+            &full
+        ));
+    }
+}

@@ -40,3 +40,43 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         found.push(Violation::new(TAG, value, limit));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn too_many_channels_at_once_are_refused() {
+        let after = |others| Facts {
+            force_closes_in_window: others,
+            ..known()
+        };
+        let close = spend_case(ours(8), vec![to_stranger(5)]);
+        assert!(violated(TAG, &cautious(), &close, &after(40)));
+        assert!(violated(TAG, &cautious(), &close, &after(u32::MAX)));
+        assert!(!violated(TAG, &cautious(), &close, &after(39)));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &close,
+            &Facts {
+                already_charged: true,
+                ..after(40)
+            }
+        ));
+        // lnd asks for number 0 when the funding confirms.
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &spend_case(ours(0), vec![to_stranger(5)]),
+            &after(40)
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &spend_case(theirs(8), vec![to_stranger(5)]),
+            &after(40)
+        ));
+    }
+}

@@ -36,23 +36,23 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         Ask::Spend(ask) => ask
             .signed
             .iter()
-            .for_each(|input| key(policy, case, input.key, found)),
-        Ask::Message(ask) => key(policy, case, KeyPath::Lightning(ask.key), found),
-        Ask::Ecdh(ask) => key(policy, case, KeyPath::Lightning(ask.key), found),
-        Ask::Musig2(ask) => key(policy, case, KeyPath::Lightning(ask.key), found),
+            .for_each(|input| granted(policy, case, input.key, found)),
+        Ask::Message(ask) => granted(policy, case, KeyPath::Lightning(ask.key), found),
+        Ask::Ecdh(ask) => granted(policy, case, KeyPath::Lightning(ask.key), found),
+        Ask::Musig2(ask) => granted(policy, case, KeyPath::Lightning(ask.key), found),
     }
 }
 
-fn key(policy: &Policy, case: &Case, key: KeyPath, found: &mut Vec<Violation>) {
+fn granted(policy: &Policy, case: &Case, key: KeyPath, found: &mut Vec<Violation>) {
     let group = KeyGroup::of(key);
-    let granted = group.is_some_and(|group| {
+    let covered = group.is_some_and(|group| {
         policy
             .file
             .grants
             .iter()
             .any(|grant| grant.covers(&case.client, &case.node, case.operation, group))
     });
-    if !granted {
+    if !covered {
         let group = group.map_or("unknown", KeyGroup::as_str);
         let operation = name(case.operation);
         let value = format!(
@@ -73,5 +73,88 @@ fn name(operation: Operation) -> &'static str {
         Operation::DeriveSharedKey => "derive-shared-key",
         Operation::SignMessage => "sign-message",
         Operation::Musig2 => "musig2",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Spend;
+    use crate::fixture::*;
+
+    #[test]
+    fn what_nobody_granted_is_refused() {
+        let policy = cautious();
+        let other = |client: &str| Case {
+            client: client.parse().expect("a name"),
+            ..onchain(vec![to_us(1)])
+        };
+        assert!(violated(TAG, &policy, &other("invoices"), &known()));
+        // No musig2, no ECDH of channel keys, no messages by the wallet's or an unknown family's keys.
+        assert!(violated(
+            TAG,
+            &policy,
+            &musig2(false, crate::Musig2Step::Create),
+            &known()
+        ));
+        assert!(violated(TAG, &policy, &ecdh(locator(0, 1), None), &known()));
+        assert!(violated(
+            TAG,
+            &policy,
+            &ecdh(locator(255, 0), None),
+            &known()
+        ));
+        assert!(violated(
+            TAG,
+            &policy,
+            &message(
+                locator(2, 1),
+                crate::MessageKind::Invoice { amount_msat: None }
+            ),
+            &known()
+        ));
+        // One call dressed up as another.
+        let dressed = Case {
+            operation: Operation::SignMessage,
+            ..onchain(vec![to_us(1)])
+        };
+        assert!(violated(TAG, &policy, &dressed, &known()));
+    }
+
+    #[test]
+    fn every_signed_input_needs_its_grant() {
+        let mut ask = spend(Spend::Onchain, vec![to_us(1)]);
+        let mut foreign = ask.signed[0].clone();
+        foreign.key = key(77);
+        ask.signed.push(foreign);
+        assert_eq!(
+            violations(TAG, &cautious(), &case(Ask::Spend(ask)), &known()),
+            1
+        );
+    }
+
+    #[test]
+    fn a_grant_for_one_node_is_none_for_another() {
+        let text = crate::Profile::Cautious
+            .render(crate::Network::Regtest)
+            .replace("node = \"*\"", "node = \"bob\"");
+        let policy = Policy::from_toml(&text).expect("a grant may name one node");
+        assert!(violated(TAG, &policy, &onchain(vec![to_us(1)]), &known()));
+        let bob = Case {
+            node: "bob".parse().expect("a name"),
+            ..onchain(vec![to_us(1)])
+        };
+        assert!(!violated(TAG, &policy, &bob, &known()));
+    }
+
+    #[test]
+    fn what_was_granted_passes() {
+        for granted in [
+            onchain(vec![to_us(1)]),
+            ecdh(locator(6, 0), None),
+            spend_case(theirs(1), vec![]),
+        ] {
+            assert!(!violated(TAG, &cautious(), &granted, &known()));
+        }
     }
 }

@@ -41,3 +41,42 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{Evidence, Spend};
+    use crate::fixture::*;
+
+    #[test]
+    fn one_claimed_amount_refuses() {
+        let mut ask = spend(Spend::Onchain, vec![to_us(1)]);
+        ask.inputs.push(crate::InputFact {
+            evidence: Evidence::Claimed,
+            ..input(3, 10_000)
+        });
+        assert_eq!(
+            violations(TAG, &cautious(), &case(Ask::Spend(ask)), &known()),
+            1
+        );
+    }
+
+    #[test]
+    fn every_kind_of_proof_passes() {
+        for evidence in [
+            Evidence::PreviousTransaction,
+            Evidence::Ledger,
+            Evidence::Chain,
+            Evidence::Committed,
+        ] {
+            let mut ask = spend(Spend::Onchain, vec![to_us(1)]);
+            ask.inputs[0].evidence = evidence;
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &case(Ask::Spend(ask)),
+                &known()
+            ));
+        }
+    }
+}

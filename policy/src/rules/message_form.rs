@@ -37,3 +37,43 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{MessageAsk, MessageKind};
+    use crate::fixture::*;
+
+    fn formed(schnorr: bool, tap_tweak: bool) -> Case {
+        let kind = MessageKind::LightningSignedMessage;
+        case(Ask::Message(MessageAsk {
+            key: locator(6, 0),
+            kind,
+            schnorr,
+            tap_tweak,
+        }))
+    }
+
+    #[test]
+    fn forms_of_a_taproot_spend_are_refused_unless_turned_on() {
+        assert_eq!(
+            violations(TAG, &cautious(), &formed(true, true), &known()),
+            2
+        );
+        for (key, schnorr, tap_tweak) in [("schnorr", true, false), ("tap_tweak", false, true)] {
+            assert!(violated(
+                TAG,
+                &cautious(),
+                &formed(schnorr, tap_tweak),
+                &known()
+            ));
+            assert!(!violated(
+                TAG,
+                &edited("messages", key, true),
+                &formed(schnorr, tap_tweak),
+                &known()
+            ));
+        }
+        assert!(!violated(TAG, &cautious(), &formed(false, false), &known()));
+    }
+}

@@ -40,3 +40,37 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn other_keys_sign_no_messages() {
+        let announced = |names_key| MessageKind::ChannelAnnouncement { names_key };
+        for (key, kind) in [
+            (locator(6, 1), MessageKind::NodeAnnouncement),
+            (locator(0, 0), MessageKind::Invoice { amount_msat: None }),
+            (locator(0, 5), announced(false)),
+            (locator(3, 0), announced(true)),
+            (locator(7, 0), MessageKind::LightningSignedMessage),
+            (locator(0, 0), MessageKind::Tagged { tag: "x".into() }),
+            (
+                locator(0, 0),
+                MessageKind::Unknown {
+                    looks_like: String::new(),
+                },
+            ),
+        ] {
+            assert!(violated(TAG, &cautious(), &message(key, kind), &known()));
+        }
+        for (key, kind) in [
+            (locator(6, 0), MessageKind::ChannelUpdate),
+            (locator(6, 0), announced(false)),
+            (locator(0, 5), announced(true)),
+        ] {
+            assert!(!violated(TAG, &cautious(), &message(key, kind), &known()));
+        }
+    }
+}

@@ -44,3 +44,70 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         found.push(Violation::new(TAG, value, allowed.join(", ")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn asked(kind: MessageKind) -> Case {
+        message(locator(6, 0), kind)
+    }
+
+    #[test]
+    fn unknown_bytes_are_refused_whatever_is_listed() {
+        let all = "[\"node-announcement\", \"channel-update\", \"channel-announcement\", \"invoice\", \"lightning-signed-message\", \"tagged\"]";
+        let most = edited("messages", "kinds", all);
+        for looks_like in ["", "BIP143 sighash preimage"] {
+            let unknown = asked(MessageKind::Unknown {
+                looks_like: looks_like.into(),
+            });
+            assert!(violated(TAG, &most, &unknown, &known()));
+        }
+    }
+
+    #[test]
+    fn tags_need_to_be_listed_themselves() {
+        let tagged = |tag: &str| asked(MessageKind::Tagged { tag: tag.into() });
+        let kind_only = edited("messages", "kinds", "[\"tagged\"]");
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &tagged("lightninginvoice_requestsignature"),
+            &known()
+        ));
+        assert!(violated(TAG, &kind_only, &tagged("TapSighash"), &known()));
+        let text = edited_text(
+            crate::Profile::Cautious.render(crate::Network::Regtest),
+            "messages",
+            "kinds",
+            "[\"tagged\"]",
+        );
+        let policy = Policy::from_toml(&edited_text(text, "messages", "tags", "[\"bolt12\"]"))
+            .expect("a tag is text");
+        assert!(!violated(TAG, &policy, &tagged("bolt12"), &known()));
+        assert!(violated(TAG, &policy, &tagged("bolt1"), &known()));
+    }
+
+    #[test]
+    fn only_listed_kinds_pass() {
+        let invoice = asked(MessageKind::Invoice {
+            amount_msat: Some(5),
+        });
+        assert!(violated(
+            TAG,
+            &edited("messages", "kinds", "[\"channel-update\"]"),
+            &invoice,
+            &known()
+        ));
+        for kind in [
+            MessageKind::NodeAnnouncement,
+            MessageKind::ChannelUpdate,
+            MessageKind::ChannelAnnouncement { names_key: true },
+            MessageKind::Invoice { amount_msat: None },
+            MessageKind::LightningSignedMessage,
+        ] {
+            assert!(!violated(TAG, &cautious(), &asked(kind), &known()));
+        }
+    }
+}

@@ -30,3 +30,19 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Musig2Step;
+    use crate::fixture::*;
+
+    #[test]
+    fn off_is_off_for_every_step() {
+        let on = edited("musig2", "enabled", true);
+        for step in [Musig2Step::Create, Musig2Step::Sign] {
+            assert!(violated(TAG, &cautious(), &musig2(false, step), &known()));
+            assert!(!violated(TAG, &on, &musig2(false, step), &known()));
+        }
+    }
+}

@@ -27,3 +27,29 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         found.push(Violation::new(TAG, value, "nonces made by the signer"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Musig2Step;
+    use crate::fixture::*;
+
+    #[test]
+    fn a_nonce_from_the_client_is_refused_even_when_musig2_is_on() {
+        let on = edited("musig2", "enabled", true);
+        for policy in [&cautious(), &on] {
+            assert!(violated(
+                TAG,
+                policy,
+                &musig2(true, Musig2Step::Create),
+                &known()
+            ));
+            assert!(!violated(
+                TAG,
+                policy,
+                &musig2(false, Musig2Step::Create),
+                &known()
+            ));
+        }
+    }
+}

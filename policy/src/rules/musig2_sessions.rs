@@ -30,3 +30,34 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         found.push(Violation::new(TAG, value, format!("at most {limit} open")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn one_session_too_many_is_refused() {
+        let policy = edited("musig2", "max_sessions", 2);
+        let open = |musig2_sessions| Facts {
+            musig2_sessions,
+            ..known()
+        };
+        assert!(violated(
+            TAG,
+            &policy,
+            &musig2(false, Musig2Step::Create),
+            &open(2)
+        ));
+        assert!(!violated(
+            TAG,
+            &policy,
+            &musig2(false, Musig2Step::Create),
+            &open(1)
+        ));
+        assert!(
+            !violated(TAG, &policy, &musig2(false, Musig2Step::Sign), &open(2)),
+            "an open one goes on"
+        );
+    }
+}

@@ -52,3 +52,68 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn a_close_that_pays_us_less_is_refused() {
+        for outputs in [
+            vec![],
+            vec![to_stranger(5_000_000)],
+            vec![to_us(949_999), to_stranger(1)],
+            // Scripts that are no place for coins of ours.
+            vec![output(1_000_000, wsh(5), Destination::OwnChannel)],
+            vec![output(
+                1_000_000,
+                wsh(5),
+                Destination::OwnFunding(locator(0, 1)),
+            )],
+            vec![output(
+                1_000_000,
+                bitcoin::ScriptBuf::new_op_return([0; 4]),
+                Destination::Unspendable,
+            )],
+        ] {
+            assert!(violated(
+                TAG,
+                &cautious(),
+                &spend_case(mutual_close(1_000_000, false), outputs),
+                &known()
+            ));
+        }
+    }
+
+    #[test]
+    fn our_balance_less_the_fee_passes() {
+        let close = |outputs| spend_case(mutual_close(1_000_000, false), outputs);
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &close(vec![to_stranger(9), to_us(950_000)]),
+            &known()
+        ));
+        // A delivery address of our choice must be on the allowlist.
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &close(vec![to_stranger(1_000_000)]),
+            &known()
+        ));
+        assert!(!violated(
+            TAG,
+            &allowing(&wpkh(9)),
+            &close(vec![to_stranger(1_000_000)]),
+            &known()
+        ));
+        // Nothing of ours, nothing to be paid.
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &spend_case(mutual_close(0, false), vec![to_stranger(9)]),
+            &known()
+        ));
+    }
+}

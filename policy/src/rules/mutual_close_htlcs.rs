@@ -35,3 +35,25 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn pending_htlcs_refuse_a_close() {
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &spend_case(mutual_close(5, true), vec![to_us(5)]),
+            &known()
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &spend_case(mutual_close(5, false), vec![to_us(5)]),
+            &known()
+        ));
+    }
+}

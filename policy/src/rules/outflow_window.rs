@@ -45,3 +45,68 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         found.push(Violation::new(TAG, value, limit));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn spent(before: u64) -> Facts {
+        Facts {
+            outflow_in_window: sat(before),
+            ..known()
+        }
+    }
+
+    #[test]
+    fn what_exceeds_the_window_is_refused() {
+        let one = onchain(vec![to_stranger(1_000_000)]);
+        assert!(violated(TAG, &cautious(), &one, &spent(4_000_001)));
+        assert!(violated(TAG, &cautious(), &one, &spent(u64::MAX)));
+        assert!(!violated(TAG, &cautious(), &one, &spent(4_000_000)));
+    }
+
+    #[test]
+    fn an_approved_transaction_is_not_counted_twice() {
+        let again = Facts {
+            already_charged: true,
+            ..spent(5_000_000)
+        };
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &onchain(vec![to_stranger(1_000_000)]),
+            &again
+        ));
+    }
+
+    #[test]
+    fn a_replacement_counts_only_what_it_adds() {
+        let replacing = Facts {
+            replaced_outflow: sat(900_000),
+            ..spent(4_900_000)
+        };
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &onchain(vec![to_stranger(1_000_001)]),
+            &replacing
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &onchain(vec![to_stranger(1_000_000)]),
+            &replacing
+        ));
+    }
+
+    #[test]
+    fn a_full_window_stops_nothing_that_pays_no_stranger() {
+        for kind in [
+            onchain(vec![to_us(5)]),
+            spend_case(theirs(3), vec![to_stranger(5)]),
+        ] {
+            assert!(!violated(TAG, &cautious(), &kind, &spent(9_000_000)));
+        }
+    }
+}

@@ -55,3 +55,47 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn root() -> KeyLocator {
+        locator(5, 1)
+    }
+
+    #[test]
+    fn foreign_points_and_second_answers_are_refused() {
+        assert!(violated(TAG, &cautious(), &ecdh(root(), None), &known()));
+        let asked = ecdh(root(), Some(locator(0, 4)));
+        let elsewhere = Facts {
+            root_answered_for: Some(locator(0, 3)),
+            ..known()
+        };
+        assert!(violated(TAG, &cautious(), &asked, &elsewhere));
+        let taken = Facts {
+            multisig_answered_by: Some(locator(5, 9)),
+            ..known()
+        };
+        assert!(violated(TAG, &cautious(), &asked, &taken));
+    }
+
+    #[test]
+    fn the_first_answer_and_its_repeat_pass() {
+        let asked = ecdh(root(), Some(locator(0, 4)));
+        assert!(!violated(TAG, &cautious(), &asked, &known()));
+        let again = Facts {
+            root_answered_for: Some(locator(0, 4)),
+            multisig_answered_by: Some(root()),
+            ..known()
+        };
+        assert!(!violated(TAG, &cautious(), &asked, &again));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &ecdh(locator(6, 0), None),
+            &known()
+        ));
+    }
+}

@@ -53,3 +53,41 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn htlc(inputs: Vec<crate::InputFact>, outputs: Vec<crate::OutputFact>) -> Case {
+        let mut ask = spend(peers_htlc(10_000), vec![to_stranger(1)]);
+        (ask.inputs, ask.outputs) = (inputs, outputs);
+        case(Ask::Spend(ask))
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        let one = || input(1, 10_000);
+        for asked in [
+            htlc(vec![one(), input(2, 10_000)], vec![to_stranger(10_000)]),
+            htlc(vec![one()], vec![to_stranger(4_000), to_stranger(4_000)]),
+            htlc(vec![one()], vec![]),
+            htlc(vec![one()], vec![to_stranger(10_001)]),
+            htlc(vec![input(1, 9_999)], vec![to_stranger(9_999)]),
+        ] {
+            assert!(violated(TAG, &cautious(), &asked, &known()));
+        }
+    }
+
+    #[test]
+    fn one_in_one_out_passes_with_or_without_fee() {
+        for paid in [10_000, 9_000] {
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &htlc(vec![input(1, 10_000)], vec![to_stranger(paid)]),
+                &known()
+            ));
+        }
+    }
+}

@@ -63,3 +63,103 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn signed(kind: Spend, lock: Lock, sighash: u32, sequence: u32) -> Case {
+        let mut ask = spend(kind, vec![to_us(1)]);
+        ask.signed[0].lock = lock;
+        ask.signed[0].sighash = sighash;
+        ask.inputs[0].sequence = sequence;
+        case(Ask::Spend(ask))
+    }
+
+    #[test]
+    fn blank_cheques_are_refused() {
+        for kind in [
+            Spend::Onchain,
+            theirs(1),
+            ours(0),
+            our_htlc(),
+            mutual_close(1, false),
+            Spend::Justice,
+        ] {
+            for sighash in [0x00, 0x02, 0x03, 0x41, 0x81, 0x82, 0x83, 0x1_0001, u32::MAX] {
+                assert!(violated(
+                    TAG,
+                    &cautious(),
+                    &signed(kind.clone(), Lock::P2wsh, sighash, 1),
+                    &known()
+                ));
+            }
+            for sighash in [0x02, 0x03, 0x81, 0x83] {
+                assert!(violated(
+                    TAG,
+                    &cautious(),
+                    &signed(kind.clone(), Lock::TaprootKeyBip86, sighash, 1),
+                    &known()
+                ));
+            }
+        }
+    }
+
+    #[test]
+    fn the_peers_htlc_has_one_form_for_anchors_and_one_before_them() {
+        for (sighash, sequence) in [
+            (0x83, 0),
+            (0x83, 2),
+            (0x83, 0xffff_ffff),
+            (0x01, 1),
+            (0x81, 1),
+            (0x03, 1),
+        ] {
+            assert!(violated(
+                TAG,
+                &cautious(),
+                &signed(peers_htlc(5), Lock::P2wsh, sighash, sequence),
+                &known()
+            ));
+        }
+        for (sighash, sequence) in [(0x83, 1), (0x01, 0)] {
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &signed(peers_htlc(5), Lock::P2wsh, sighash, sequence),
+                &known()
+            ));
+        }
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &signed(peers_htlc(5), Lock::TaprootScript, 0, 1),
+            &known()
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &signed(peers_htlc(5), Lock::TaprootScript, 0x83, 1),
+            &known()
+        ));
+    }
+
+    #[test]
+    fn all_passes_and_taproot_default_too() {
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &signed(Spend::Onchain, Lock::P2wpkh, 1, 0),
+            &known()
+        ));
+        for sighash in [0, 1] {
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &signed(Spend::Onchain, Lock::TaprootKeyBip86, sighash, 0),
+                &known()
+            ));
+        }
+    }
+}

@@ -117,3 +117,110 @@ fn keys(spend: &Spend) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::SweepOf;
+    use crate::fixture::*;
+
+    fn signed_by(kind: Spend, key: KeyPath, tweak: Tweak, amount: u64) -> Case {
+        let mut ask = spend(kind, vec![to_us(100)]);
+        ask.signed[0].key = key;
+        ask.signed[0].tweak = tweak;
+        ask.inputs[0].amount = sat(amount);
+        case(Ask::Spend(ask))
+    }
+
+    #[test]
+    fn keys_of_other_purposes_are_refused() {
+        use SweepOf::{Anchor, Delayed};
+        let close = || mutual_close(1, false);
+        let table = [
+            // A multisig key as wallet key or in a sweep takes the channel.
+            (Spend::Onchain, key(0), Tweak::None, 10_000_000),
+            (Spend::Sweep(Anchor), key(0), Tweak::None, 10_000_000),
+            (Spend::Sweep(Delayed), key(0), Tweak::None, 331),
+            (Spend::Sweep(Anchor), key(0), Tweak::Single, 330),
+            (Spend::Justice, key(0), Tweak::None, 330),
+            // The revocation key outside justice, or without the secret.
+            (Spend::Sweep(Delayed), key(1), Tweak::Double, 330),
+            (Spend::Onchain, key(1), Tweak::Double, 330),
+            (Spend::Justice, key(1), Tweak::None, 330),
+            (Spend::Justice, key(1), Tweak::Single, 330),
+            // Commitments and closes by anything but the plain multisig key.
+            (theirs(1), key(2), Tweak::None, 330),
+            (ours(1), key(0), Tweak::Single, 330),
+            (close(), wallet(), Tweak::None, 330),
+            (peers_htlc(330), key(0), Tweak::None, 330),
+            (peers_htlc(330), key(2), Tweak::None, 330),
+            (our_htlc(), key(4), Tweak::Single, 330),
+            // Wallet keys are never tweaked, the node key spends nothing, unknown families neither.
+            (Spend::Onchain, wallet(), Tweak::Single, 330),
+            (Spend::Sweep(Delayed), wallet(), Tweak::Double, 330),
+            (Spend::Sweep(Delayed), key(6), Tweak::None, 330),
+            (Spend::Sweep(Delayed), key(4), Tweak::None, 330),
+            (Spend::Onchain, key(99), Tweak::None, 330),
+            (
+                Spend::Unknown { why: String::new() },
+                wallet(),
+                Tweak::None,
+                330,
+            ),
+        ];
+        for (kind, key, tweak, amount) in table {
+            let asked = format!("{kind:?} {key} {tweak:?} {amount}");
+            assert!(
+                violated(
+                    TAG,
+                    &cautious(),
+                    &signed_by(kind, key, tweak, amount),
+                    &known()
+                ),
+                "{asked}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_input_that_is_not_there_is_no_anchor() {
+        let mut ask = spend(Spend::Sweep(SweepOf::Anchor), vec![to_us(1)]);
+        ask.signed[0].index = 9;
+        assert!(violated(TAG, &cautious(), &case(Ask::Spend(ask)), &known()));
+    }
+
+    #[test]
+    fn each_kind_passes_with_its_own_keys() {
+        use SweepOf::{Anchor, CounterpartyHtlc, Delayed, ToRemote};
+        let sweeps = [Anchor, CounterpartyHtlc, Delayed, ToRemote].map(Spend::Sweep);
+        let others = [
+            Spend::Onchain,
+            theirs(0),
+            ours(0),
+            peers_htlc(5),
+            our_htlc(),
+            mutual_close(1, false),
+            Spend::Justice,
+        ];
+        for kind in sweeps.into_iter().chain(others) {
+            let asked = format!("{kind:?}");
+            assert!(
+                !violated(
+                    TAG,
+                    &cautious(),
+                    &spend_case(kind, vec![to_us(1)]),
+                    &known()
+                ),
+                "{asked}"
+            );
+        }
+        for kind in [Spend::Sweep(Delayed), our_htlc(), Spend::Justice] {
+            assert!(!violated(
+                TAG,
+                &cautious(),
+                &signed_by(kind, wallet(), Tweak::None, 50_000),
+                &known()
+            ));
+        }
+    }
+}

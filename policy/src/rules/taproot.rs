@@ -47,3 +47,58 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Spend;
+    use crate::fixture::*;
+
+    fn locked(kind: Spend, lock: Lock) -> Case {
+        let mut ask = spend(kind, vec![to_us(1)]);
+        ask.signed[0].lock = lock;
+        case(Ask::Spend(ask))
+    }
+
+    const BEYOND: [Lock; 2] = [Lock::TaprootKeyTweaked, Lock::TaprootScript];
+
+    #[test]
+    fn taproot_beyond_bip86_is_refused_unless_turned_on() {
+        let channels = edited("taproot", "channels", true);
+        let scripts = edited("taproot", "wallet_scripts", true);
+        for lock in BEYOND {
+            for (kind, on, off) in [
+                (our_htlc(), &channels, &scripts),
+                (Spend::Onchain, &scripts, &channels),
+            ] {
+                let asked = locked(kind, lock);
+                assert!(violated(TAG, &cautious(), &asked, &known()));
+                assert!(violated(TAG, off, &asked, &known()), "the other switch");
+                assert!(!violated(TAG, on, &asked, &known()));
+            }
+        }
+        // A channel key has no BIP86 output.
+        assert!(violated(
+            TAG,
+            &cautious(),
+            &locked(our_htlc(), Lock::TaprootKeyBip86),
+            &known()
+        ));
+    }
+
+    #[test]
+    fn the_wallets_own_taproot_passes() {
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &locked(Spend::Onchain, Lock::TaprootKeyBip86),
+            &known()
+        ));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &locked(our_htlc(), Lock::P2wsh),
+            &known()
+        ));
+    }
+}

@@ -60,3 +60,52 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         found.push(Violation::new(TAG, value, limit));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn open(sum: u64, count: u32) -> Facts {
+        Facts {
+            unmatched_funding: sat(sum),
+            unmatched_funding_count: count,
+            open_reservations: 9,
+            ..known()
+        }
+    }
+
+    #[test]
+    fn too_much_or_too_many_without_commitment_is_refused() {
+        let one = onchain(vec![to_funding(10_000_000)]);
+        assert!(violated(TAG, &cautious(), &one, &open(23_554_431, 1)));
+        assert!(violated(TAG, &cautious(), &one, &open(0, 4)));
+        assert_eq!(
+            violations(TAG, &cautious(), &one, &open(u64::MAX, u32::MAX)),
+            2
+        );
+        assert!(!violated(TAG, &cautious(), &one, &open(23_554_430, 3)));
+        let five = onchain((0..5).map(|_| to_funding(10)).collect());
+        assert!(violated(TAG, &cautious(), &five, &open(0, 0)));
+    }
+
+    #[test]
+    fn what_funds_nothing_or_was_approved_passes() {
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &onchain(vec![to_us(1)]),
+            &open(90_000_000, 90)
+        ));
+        let again = Facts {
+            already_charged: true,
+            ..open(90_000_000, 90)
+        };
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &onchain(vec![to_funding(10)]),
+            &again
+        ));
+    }
+}

@@ -1,0 +1,7 @@
+//! What holds for the policy as a whole, not for one rule.
+
+mod day;
+mod file;
+mod oracles;
+mod raising;
+mod template;
