@@ -92,12 +92,17 @@ impl Channel {
     }
 
     /// Calls `method` (`/package.Service/Method`) with an encoded request.
-    pub async fn call(&self, method: &str, request: Bytes) -> Result<Answer> {
+    pub async fn call(&self, method: &str, request: &[u8]) -> Result<Answer> {
+        self.call_framed(method, frame(request)).await
+    }
+
+    /// [`Self::call`] with the gRPC head already before the request.
+    pub async fn call_framed(&self, method: &str, framed: Bytes) -> Result<Answer> {
         let mut headers = HeaderMap::new();
         if let Some(macaroon) = &self.macaroon {
             headers.insert("macaroon", macaroon.parse()?);
         }
-        self.call_with(method, headers, frame(&request)).await
+        self.call_with(method, headers, framed).await
     }
 
     /// Calls `method` with given metadata and a body that is already framed (5-byte prefix).

@@ -7,6 +7,7 @@ pub mod bitcoind;
 pub mod clock;
 pub mod grpc;
 pub mod lnd;
+pub mod load;
 pub mod network;
 pub mod peers;
 pub mod process;

@@ -25,7 +25,7 @@ pub enum SignerKind {
 
 impl fmt::Display for SignerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Local => "local keys",
             Self::LndSigner => "lnd signer",
             Self::Strongroom => "strongroom",
