@@ -1,0 +1,11 @@
+//! The commands, one file each.
+
+pub mod init;
+pub mod journal;
+pub mod macaroon;
+pub mod node;
+pub mod policy;
+pub mod seal;
+pub mod status;
+pub mod unseal;
+pub mod version;

@@ -1,0 +1,72 @@
+//! One node as the daemon sees it.
+
+use serde::Serialize;
+use strongroom_proto::strongroom::v1::NodeStatus;
+
+use crate::wording::{number, plain, sat, time};
+
+/// What a node did and what it may still do.
+#[derive(Serialize)]
+pub struct NodeState {
+    name: String,
+    identity: String,
+    seed_origin: String,
+    approved: u64,
+    refused: u64,
+    channels: u32,
+    channels_sat: u64,
+    outflow_sat: u64,
+    outflow_limit_sat: u64,
+    fees_sat: u64,
+    fees_limit_sat: u64,
+    last_request: u64,
+}
+
+impl From<NodeStatus> for NodeState {
+    fn from(node: NodeStatus) -> Self {
+        Self {
+            name: node.name,
+            identity: node.identity,
+            seed_origin: node.seed_origin,
+            approved: node.approved,
+            refused: node.refused,
+            channels: node.channels,
+            channels_sat: node.channels_sat,
+            outflow_sat: node.outflow_sat,
+            outflow_limit_sat: node.outflow_limit_sat,
+            fees_sat: node.fees_sat,
+            fees_limit_sat: node.fees_limit_sat,
+            last_request: node.last_request,
+        }
+    }
+}
+
+impl NodeState {
+    /// For people.
+    pub fn words(&self) -> String {
+        let identity = if self.identity.is_empty() {
+            "sealed"
+        } else {
+            &self.identity
+        };
+        let last = match self.last_request {
+            0 => "no request yet".to_owned(),
+            seconds => format!("last request {}", time(seconds)),
+        };
+        format!(
+            "node {}  {}  seed {}\n  requests  {} approved, {} refused, {last}\n  channels  {} of {} in all\n  \
+             outflow   {} of {} in the window\n  fees      {} of {} in the window",
+            plain(&self.name),
+            plain(identity),
+            plain(&self.seed_origin),
+            number(self.approved),
+            number(self.refused),
+            self.channels,
+            sat(self.channels_sat),
+            number(self.outflow_sat),
+            sat(self.outflow_limit_sat),
+            number(self.fees_sat),
+            sat(self.fees_limit_sat),
+        )
+    }
+}
