@@ -3,6 +3,7 @@
 mod change;
 mod htlc_answers;
 mod record;
+mod totals;
 
 use std::collections::{BTreeMap, HashMap};
 
