@@ -1,5 +1,151 @@
-//! Decides and records. One thread owns all state.
+//! Decides and records. One thread owns all state: policy counters, channels, the ledger of outpoints, the chain of
+//! leaves. A check and its record are one step, so nothing needs a lock.
 
 mod approved;
+mod books;
+mod decide;
+mod gossip;
+mod job;
+mod keys;
+mod leaves;
+mod ledger;
+mod reader;
+mod syncer;
+mod thread;
+
+use std::sync::{Arc, Weak};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use strongroom_audit as audit;
+use strongroom_lightning::Accounts;
+use strongroom_policy::{NodeName, Operation, Policy};
+use tokio::sync::oneshot;
 
 pub use approved::Approved;
+pub use books::BooksReport;
+pub use job::{Asked, Job, Reply, Subject};
+
+use crate::line::Client;
+use crate::metrics::Metrics;
+use crate::refusal::Refusal;
+use crate::store::Store;
+
+/// What a journal is opened with.
+pub struct Opening {
+    /// Where it keeps its records.
+    pub store: Arc<dyn Store>,
+    /// Name of the journal, in every signed head.
+    pub origin: audit::Origin,
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// SHA256 of the policy's text.
+    pub policy_digest: [u8; 32],
+    /// Longest queue.
+    pub max_queue: usize,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What the journal knows of itself.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Size and head of the chain.
+    pub chain: audit::Chain,
+    /// Why nothing can be recorded now.
+    pub fault: Option<String>,
+    /// Each open node's books.
+    pub books: Vec<BooksReport>,
+}
+
+/// A journal that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("journal: {0}")]
+pub struct OpenError(pub String);
+
+/// The door to the journal's thread.
+#[derive(Clone)]
+pub struct Journal {
+    queue: SyncSender<Job>,
+    /// Weak, so that readers do not keep a sealed store open.
+    store: Weak<dyn Store>,
+    max_queue: usize,
+    metrics: Arc<Metrics>,
+}
+
+impl Journal {
+    /// Reads the chain's end and starts the thread.
+    pub fn open(opening: Opening) -> Result<(Self, JoinHandle<()>), OpenError> {
+        let (queue, jobs) = sync_channel(opening.max_queue);
+        let (max_queue, metrics) = (opening.max_queue, opening.metrics.clone());
+        let store = Arc::downgrade(&opening.store);
+        let keeper = thread::Keeper::open(opening)?;
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || keeper.run(&jobs))
+            .map_err(|e| OpenError(e.to_string()))?;
+        Ok((Self { queue, store, max_queue, metrics }, thread))
+    }
+
+    /// Hands a request in; the decision comes by its `reply`.
+    pub fn decide<T: Subject>(&self, asked: Asked<T>) -> Result<(), Refusal> {
+        self.queue.try_send(T::into_job(asked)).map_err(|e| match e {
+            TrySendError::Full(_) => Refusal::Busy { limit: self.max_queue },
+            TrySendError::Disconnected(_) => Refusal::Sealed("the journal is closing".to_owned()),
+        })
+    }
+
+    /// Records that a client's request could not be read. A full queue only counts it.
+    pub fn turned_away(&self, client: &Client, operation: Operation, refusal: &Refusal) {
+        self.metrics.turned_away.with_label_values(&[refusal.reason()]).inc();
+        let _ = self.queue.try_send(Job::Malformed {
+            node: client.node.clone(),
+            client: client.name.clone(),
+            operation,
+            why: refusal.to_string(),
+        });
+    }
+
+    /// Records what happened to the appliance; returns when it is durable.
+    pub fn note(&self, event: audit::Event) -> Result<(), String> {
+        let (done, outcome) = std::sync::mpsc::sync_channel(1);
+        let wake = Box::new(move |result| {
+            let _ = done.send(result);
+        });
+        self.queue.send(Job::Note(Box::new(event), Some(wake))).map_err(|_| "the journal is closed".to_owned())?;
+        outcome.recv().map_err(|_| "the journal is closed".to_owned())?
+    }
+
+    /// Reads a node's books, so that its requests can be decided.
+    pub fn open_node(&self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
+        let (done, outcome) = sync_channel(1);
+        self.queue
+            .send(Job::OpenNode { node, accounts, done })
+            .map_err(|_| "the journal is closed".to_owned())?;
+        outcome.recv().map_err(|_| "the journal is closed".to_owned())?
+    }
+
+    /// What the journal knows of itself.
+    pub async fn report(&self) -> Option<Report> {
+        let (reply, report) = oneshot::channel();
+        self.queue.try_send(Job::Report(reply)).ok()?;
+        report.await.ok()
+    }
+
+    /// Sends leaves from index `from` on; new ones too while `follow` is set and the receiver lives.
+    ///
+    /// Reads the store on a thread of its own: whoever reads slowly keeps nobody waiting.
+    pub fn read(&self, from: u64, follow: bool, to: tokio::sync::mpsc::Sender<(u64, Vec<u8>)>) -> Result<(), Refusal> {
+        let store = self.store.clone();
+        std::thread::Builder::new()
+            .name("journal-read".into())
+            .spawn(move || reader::run(&store, from, follow, &to))
+            .map(drop)
+            .map_err(|e| Refusal::Internal(e.to_string()))
+    }
+
+    /// Flushes and ends the thread; requests queued behind are refused.
+    pub fn stop(&self, reason: &str) {
+        let _ = self.queue.send(Job::Stop(reason.to_owned()));
+    }
+}

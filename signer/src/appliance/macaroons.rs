@@ -1,0 +1,169 @@
+//! Which macaroons were minted, for whom, and which were revoked. Kept in the journal's store, sealed.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::RwLock;
+use std::sync::{Arc, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use strongroom_policy::{ClientName, NodeName};
+use zeroize::Zeroize;
+
+use crate::doors::macaroon::{Macaroon, MacaroonError};
+use crate::line::Client;
+use crate::store::{Batch, Store, StoreError};
+
+const PREFIX: &[u8] = b"K";
+
+/// One macaroon's record. Its root key never leaves this file.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    node: NodeName,
+    client: ClientName,
+    root: [u8; 32],
+    expires: Option<u64>,
+    address: Option<IpAddr>,
+    revoked: bool,
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.root.zeroize();
+    }
+}
+
+/// What may be told of a macaroon.
+#[derive(Clone, Debug)]
+pub struct MacaroonInfo {
+    /// Id, 16 hex characters; not a secret.
+    pub id: String,
+    /// The node whose keys it is good for.
+    pub node: NodeName,
+    /// The client it authenticates.
+    pub client: ClientName,
+    /// Unix seconds.
+    pub expires: Option<u64>,
+    /// The only address it is good for.
+    pub address: Option<IpAddr>,
+    /// Revoked: lets nobody in.
+    pub revoked: bool,
+}
+
+/// Why a macaroon cannot be minted or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No randomness.
+    #[error("no randomness from the operating system: {0}")]
+    Random(String),
+    /// Unix seconds beyond the calendar.
+    #[error("expiry {0} (unix seconds) is not a date before the year 10000")]
+    Expiry(u64),
+    /// No such macaroon.
+    #[error("no macaroon has the id {0:?}")]
+    Unknown(String),
+    /// A record that does not read.
+    #[error("macaroon record {0} does not read")]
+    Damaged(String),
+}
+
+/// The register of macaroons.
+pub struct Macaroons {
+    store: Arc<dyn Store>,
+    records: RwLock<HashMap<String, Record>>,
+}
+
+impl Macaroons {
+    /// Reads the register.
+    pub fn open(store: Arc<dyn Store>) -> Result<Self, RegisterError> {
+        let mut records = HashMap::new();
+        for entry in store.scan(PREFIX, PREFIX) {
+            let (name, mut value) = entry?;
+            let id = String::from_utf8_lossy(&name[PREFIX.len()..]).into_owned();
+            let record = serde_json::from_slice(&value).map_err(|_| RegisterError::Damaged(id.clone()))?;
+            value.zeroize();
+            records.insert(id, record);
+        }
+        Ok(Self { store, records: RwLock::new(records) })
+    }
+
+    fn save(&self, id: &str, record: &Record) -> Result<(), RegisterError> {
+        let mut batch = Batch::default();
+        let value = serde_json::to_vec(record).map_err(|_| RegisterError::Damaged(id.to_owned()))?;
+        batch.put([PREFIX, id.as_bytes()].concat(), value);
+        self.store.apply(batch)?;
+        self.store.sync()?;
+        Ok(())
+    }
+
+    /// Mints a macaroon. `expires` in Unix seconds.
+    pub fn mint(
+        &self,
+        node: NodeName,
+        client: ClientName,
+        expires: Option<u64>,
+        address: Option<IpAddr>,
+    ) -> Result<(String, Vec<u8>), RegisterError> {
+        let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| RegisterError::Random(e.to_string()));
+        let (mut root, mut id) = ([0u8; 32], [0u8; 8]);
+        random(&mut root)?;
+        random(&mut id)?;
+        let id = hex::encode(id);
+        let mut caveats = Vec::new();
+        if let Some(at) = expires {
+            let when = i64::try_from(at)
+                .ok()
+                .and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok())
+                .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
+                .ok_or(RegisterError::Expiry(at))?;
+            caveats.push(format!("time-before {when}"));
+        }
+        if let Some(address) = address {
+            caveats.push(format!("ipaddr {address}"));
+        }
+        let record = Record { node, client, root, expires, address, revoked: false };
+        root.zeroize();
+        let macaroon = Macaroon::mint(&record.root, id.as_bytes(), caveats).to_bytes();
+        self.save(&id, &record)?;
+        self.records.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), record);
+        Ok((id, macaroon))
+    }
+
+    /// Revokes a macaroon, at once and for ever.
+    pub fn revoke(&self, id: &str) -> Result<(), RegisterError> {
+        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
+        let record = records.get_mut(id).ok_or_else(|| RegisterError::Unknown(id.to_owned()))?;
+        record.revoked = true;
+        self.save(id, record)
+    }
+
+    /// Every macaroon ever minted, by id.
+    pub fn list(&self) -> Vec<MacaroonInfo> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = records
+            .iter()
+            .map(|(id, r)| MacaroonInfo {
+                id: id.clone(),
+                node: r.node.clone(),
+                client: r.client.clone(),
+                expires: r.expires,
+                address: r.address,
+                revoked: r.revoked,
+            })
+            .collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
+    /// Whom this macaroon lets in; `now` in Unix seconds.
+    pub fn authenticate(&self, hex: &str, now: i64, peer: Option<IpAddr>) -> Result<Client, MacaroonError> {
+        let macaroon = Macaroon::from_hex(hex)?;
+        let id = std::str::from_utf8(macaroon.identifier()).map_err(|_| MacaroonError::Unknown)?;
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let record = records.get(id).filter(|r| !r.revoked).ok_or(MacaroonError::Unknown)?;
+        macaroon.verify(&record.root, now, peer)?;
+        Ok(Client { node: record.node.clone(), name: record.client.clone() })
+    }
+}

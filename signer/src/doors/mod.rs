@@ -1,0 +1,6 @@
+//! How a client gets in: TLS, macaroons, and a listener that no client can exhaust.
+
+pub mod listener;
+pub mod macaroon;
+pub mod metrics;
+pub mod tls;

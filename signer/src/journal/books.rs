@@ -1,0 +1,186 @@
+//! What one node has spent and opened, as far as its requests told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bitcoin::{Amount, OutPoint};
+use serde::{Deserialize, Serialize};
+use strongroom_lightning::{Accounts, Channels};
+use strongroom_policy::{Charges, KeyLocator, NodeName, Policy, Velocity, Window};
+
+/// The allowances of one node; stored whole whenever they change.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Allowances {
+    /// Paid to strangers.
+    outflow: Velocity,
+    /// Fees.
+    fees: Velocity,
+    /// Outputs of ours that fund a channel, or may: amount, and whether a commitment has matched it.
+    fundings: HashMap<OutPoint, Funding>,
+    /// Which multisig key {0/j} each revocation root {5/i} answered for: j by i.
+    roots: HashMap<u32, u32>,
+    /// Channels whose own commitment above number 0 was signed, and when (Unix seconds, the first time).
+    force_closes: Vec<(OutPoint, u64)>,
+}
+
+/// An output that we signed and that may fund a channel.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Funding {
+    /// What it pays.
+    pub(super) amount: Amount,
+    /// A commitment spending it was approved.
+    pub(super) matched: bool,
+    /// When it was signed, Unix seconds.
+    pub(super) at: u64,
+}
+
+impl Allowances {
+    /// Nothing spent yet.
+    pub(super) fn new(window: Window) -> Self {
+        Self {
+            outflow: Velocity::new(window),
+            fees: Velocity::new(window),
+            fundings: HashMap::new(),
+            roots: HashMap::new(),
+            force_closes: Vec::new(),
+        }
+    }
+
+    /// Adapts to a policy whose window differs; nothing is forgotten that the new window still covers.
+    pub(super) fn rewindow(&mut self, now: u64, window: Window) {
+        self.outflow.rewindow(now, window);
+        self.fees.rewindow(now, window);
+    }
+
+    /// Sums in the window: outflow and fees.
+    pub(super) fn in_window(&self, now: u64) -> (Amount, Amount) {
+        (self.outflow.sum(now), self.fees.sum(now))
+    }
+
+    /// Sum and number of fundings signed within `window` seconds that no commitment has matched. An open that
+    /// failed leaves its funding unmatched for ever, so like every allowance this one comes back with time.
+    pub(super) fn unmatched(&self, now: u64, window: u64) -> (Amount, u32) {
+        let open = self.fundings.values().filter(|f| !f.matched && f.at.saturating_add(window) > now);
+        open.fold((Amount::ZERO, 0), |(sum, count), f| {
+            (sum.checked_add(f.amount).unwrap_or(Amount::MAX_MONEY), count + 1)
+        })
+    }
+
+    /// What we paid into a funding output, as far as we signed it.
+    pub(super) fn funded_by_us(&self, outpoint: &OutPoint) -> Amount {
+        self.fundings.get(outpoint).map_or(Amount::ZERO, |f| f.amount)
+    }
+
+    /// Other channels force closed within `window` seconds.
+    pub(super) fn force_closes(&self, but: Option<&OutPoint>, now: u64, window: u64) -> u32 {
+        let recent = |at: u64| at.saturating_add(window) > now;
+        let others = self.force_closes.iter().filter(|(o, at)| Some(o) != but && recent(*at));
+        u32::try_from(others.count()).unwrap_or(u32::MAX)
+    }
+
+    /// The multisig key that the root {5/i} answered for.
+    pub(super) fn root_answered_for(&self, root: u32) -> Option<KeyLocator> {
+        self.roots.get(&root).map(|index| KeyLocator { family: KeyLocator::MULTISIG, index: *index })
+    }
+
+    /// The root that answered for the multisig key {0/j}.
+    pub(super) fn multisig_answered_by(&self, multisig: u32) -> Option<KeyLocator> {
+        let found = self.roots.iter().find(|(_, j)| **j == multisig);
+        found.map(|(index, _)| KeyLocator { family: KeyLocator::REVOCATION_ROOT, index: *index })
+    }
+
+    /// Remembers a reservation. Returns whether it is new.
+    pub(super) fn answer_root(&mut self, root: u32, multisig: u32) -> bool {
+        self.roots.insert(root, multisig) != Some(multisig)
+    }
+
+    /// Books what an approval costs. Returns whether anything changed.
+    pub(super) fn charge(
+        &mut self,
+        now: u64,
+        charges: &Charges,
+        fundings: impl Iterator<Item = (OutPoint, Amount)>,
+        matched: Option<&OutPoint>,
+        closed: Option<OutPoint>,
+    ) -> bool {
+        let mut changed = false;
+        if charges.outflow > Amount::ZERO {
+            self.outflow.add(now, charges.outflow);
+            changed = true;
+        }
+        if charges.fee > Amount::ZERO {
+            self.fees.add(now, charges.fee);
+            changed = true;
+        }
+        for (outpoint, amount) in fundings {
+            self.fundings.entry(outpoint).or_insert(Funding { amount, matched: false, at: now });
+            changed = true;
+        }
+        if let Some(funding) = matched.and_then(|o| self.fundings.get_mut(o))
+            && !funding.matched
+        {
+            funding.matched = true;
+            changed = true;
+        }
+        if let Some(channel) = closed.filter(|_| charges.force_close)
+            && !self.force_closes.iter().any(|(o, _)| *o == channel)
+        {
+            self.force_closes.push((channel, now));
+            changed = true;
+        }
+        changed
+    }
+}
+
+/// One open node.
+pub(super) struct Books {
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) channels: Channels,
+    pub(super) allowances: Allowances,
+    pub(super) approved: u64,
+    pub(super) refused: u64,
+    pub(super) last_request: u64,
+}
+
+/// What `strongroom status` shows of a node's books.
+#[derive(Clone, Debug)]
+pub struct BooksReport {
+    /// The node.
+    pub node: NodeName,
+    /// Requests approved since the daemon opened it.
+    pub approved: u64,
+    /// Requests refused since the daemon opened it.
+    pub refused: u64,
+    /// Channels known.
+    pub channels: u32,
+    /// Their capacity.
+    pub channels_total: Amount,
+    /// Paid to strangers in the window, and the limit.
+    pub outflow: Amount,
+    /// The limit of `outflow`.
+    pub outflow_limit: Amount,
+    /// Fees in the window.
+    pub fees: Amount,
+    /// The limit of `fees`.
+    pub fees_limit: Amount,
+    /// Unix seconds of the last request, 0 for none.
+    pub last_request: u64,
+}
+
+impl Books {
+    pub(super) fn report(&self, node: &NodeName, policy: &Policy, now: u64) -> BooksReport {
+        let (outflow, fees) = self.allowances.in_window(now);
+        BooksReport {
+            node: node.clone(),
+            approved: self.approved,
+            refused: self.refused,
+            channels: u32::try_from(self.channels.open_count()).unwrap_or(u32::MAX),
+            channels_total: self.channels.open_capacity(),
+            outflow,
+            outflow_limit: policy.outflow_limit(),
+            fees,
+            fees_limit: policy.fees_limit(),
+            last_request: self.last_request,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Names of the journal's records in the store: one letter for the kind, then what it is of.
+//!
+//! Names are not sealed, only values are: a thief of the disk learns txids and outpoints, which the chain tells too.
+
+use bitcoin::hashes::Hash;
+use bitcoin::{OutPoint, Txid};
+use strongroom_policy::NodeName;
+
+/// Leaves, by index.
+pub(super) const LEAF: &[u8] = b"L";
+
+/// A leaf.
+pub(super) fn leaf(index: u64) -> Vec<u8> {
+    [LEAF, &index.to_be_bytes()].concat()
+}
+
+/// An approved request's digest → index of its leaf.
+pub(super) fn digest(node: &NodeName, digest: &[u8; 32]) -> Vec<u8> {
+    [b"D", node.as_str().as_bytes(), &[0], digest.as_slice()].concat()
+}
+
+/// A transaction that we signed for this node → its bytes, without witnesses.
+pub(super) fn transaction(node: &NodeName, txid: &Txid) -> Vec<u8> {
+    [b"T", node.as_str().as_bytes(), &[0], txid.as_byte_array().as_slice()].concat()
+}
+
+/// An outpoint that we signed a spend of → the amount signed for.
+pub(super) fn amount(node: &NodeName, outpoint: &OutPoint) -> Vec<u8> {
+    let vout = outpoint.vout.to_be_bytes();
+    [b"A", node.as_str().as_bytes(), &[0], outpoint.txid.as_byte_array().as_slice(), &vout].concat()
+}
+
+/// Prefix of a node's channel records.
+pub(super) fn channels(node: &NodeName) -> Vec<u8> {
+    [b"C", node.as_str().as_bytes(), &[0]].concat()
+}
+
+/// One channel record.
+pub(super) fn channel(node: &NodeName, record: &[u8]) -> Vec<u8> {
+    [channels(node).as_slice(), record].concat()
+}
+
+/// A node's allowances.
+pub(super) fn allowances(node: &NodeName) -> Vec<u8> {
+    [b"V", node.as_str().as_bytes()].concat()
+}

@@ -1,0 +1,181 @@
+//! Cases as an auditor reads them.
+
+use strongroom_audit as audit;
+use strongroom_policy::{
+    Ask, Case, Charges, Destination, EcdhAsk, KeyLocator, MessageKind, Musig2Ask, Operation, Spend, SpendAsk, Verdict,
+    Violation,
+};
+
+/// The call, as policy files and leaves name it.
+pub(super) fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::SignPsbt => "sign-psbt",
+        Operation::DeriveSharedKey => "derive-shared-key",
+        Operation::SignMessage => "sign-message",
+        Operation::Musig2 => "musig2",
+    }
+}
+
+/// A word for the kind of spend.
+pub(super) fn spend_kind(spend: &Spend) -> &'static str {
+    match spend {
+        Spend::Onchain => "onchain",
+        Spend::CounterpartyCommitment { .. } => "counterparty-commitment",
+        Spend::HolderCommitment { .. } => "holder-commitment",
+        Spend::CounterpartyHtlc { .. } => "counterparty-htlc",
+        Spend::HolderHtlc { .. } => "holder-htlc",
+        Spend::MutualClose { .. } => "mutual-close",
+        Spend::Sweep(of) => match of {
+            strongroom_policy::SweepOf::Delayed => "sweep-delayed",
+            strongroom_policy::SweepOf::ToRemote => "sweep-to-remote",
+            strongroom_policy::SweepOf::CounterpartyHtlc => "sweep-counterparty-htlc",
+            strongroom_policy::SweepOf::Anchor => "sweep-anchor",
+        },
+        Spend::Justice => "justice",
+        Spend::Unknown { .. } => "unknown",
+    }
+}
+
+/// A word for the kind of message.
+pub(super) fn message_kind(kind: &MessageKind) -> (&'static str, Option<String>) {
+    match kind {
+        MessageKind::NodeAnnouncement => ("node-announcement", None),
+        MessageKind::ChannelUpdate => ("channel-update", None),
+        MessageKind::ChannelAnnouncement { .. } => ("channel-announcement", None),
+        MessageKind::Invoice { amount_msat } => ("invoice", amount_msat.map(|a| format!("{a} msat"))),
+        MessageKind::LightningSignedMessage => ("lightning-signed-message", None),
+        MessageKind::Tagged { tag } => ("tagged", Some(tag.clone())),
+        MessageKind::Unknown { looks_like } => ("unknown", Some(looks_like.clone())),
+    }
+}
+
+/// A word for what a shared secret is for.
+pub(super) fn ecdh_purpose(ask: &EcdhAsk) -> &'static str {
+    match ask.key.family {
+        KeyLocator::NODE => "onion or handshake",
+        KeyLocator::REVOCATION_ROOT => "reservation",
+        KeyLocator::TOWER_SESSION | KeyLocator::TOWER_ID => "watchtower",
+        _ => "other",
+    }
+}
+
+/// A word for metrics.
+pub(super) fn kind(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Spend(spend) => spend_kind(&spend.spend),
+        Ask::Message(message) => message_kind(&message.kind).0,
+        Ask::Ecdh(ecdh) => ecdh_purpose(ecdh),
+        Ask::Musig2(_) => "musig2",
+    }
+}
+
+fn spend(ask: &SpendAsk) -> audit::Spend {
+    let (channel, commitment, detail) = match &ask.spend {
+        Spend::CounterpartyCommitment { channel, number, to_remote } => {
+            (Some(channel), Some(*number), Some(format!("to_remote {to_remote}")))
+        }
+        Spend::HolderCommitment { channel, number } => (Some(channel), Some(*number), None),
+        Spend::CounterpartyHtlc { channel, commitment, payment_hash160, amount } => {
+            (Some(channel), None, Some(format!("htlc {amount} hash160 {payment_hash160} on {commitment}")))
+        }
+        Spend::HolderHtlc { commitment } => (None, None, Some(format!("on {commitment}"))),
+        Spend::MutualClose { channel, our_balance, .. } => {
+            (Some(channel), None, Some(format!("ours at least {our_balance}")))
+        }
+        Spend::Unknown { why } => (None, None, Some(why.clone())),
+        Spend::Onchain | Spend::Sweep(_) | Spend::Justice => (None, None, None),
+    };
+    let sat = |amounts: &mut dyn Iterator<Item = u64>| amounts.fold(0u64, u64::saturating_add);
+    audit::Spend {
+        txid: ask.txid.to_string(),
+        kind: spend_kind(&ask.spend).to_owned(),
+        channel: channel.map(ToString::to_string),
+        commitment,
+        signed: ask
+            .signed
+            .iter()
+            .map(|s| audit::SignedInput {
+                input: u32::try_from(s.index).unwrap_or(u32::MAX),
+                outpoint: ask.inputs.get(s.index).map_or_else(String::new, |i| i.outpoint.to_string()),
+                key: s.key.to_string(),
+                sighash: s.sighash,
+            })
+            .collect(),
+        spent_sat: sat(&mut ask.inputs.iter().map(|i| i.amount.to_sat())),
+        paid_out_sat: sat(
+            &mut ask
+                .outputs
+                .iter()
+                .filter(|o| matches!(o.to, Destination::Stranger | Destination::MaybeFunding))
+                .map(|o| o.amount.to_sat()),
+        ),
+        fee_sat: ask.fee().map(|f| f.to_sat()),
+        detail,
+    }
+}
+
+/// What was asked.
+pub(super) fn ask(case: &Case) -> audit::Ask {
+    match &case.ask {
+        Ask::Spend(ask) => audit::Ask::Spend(spend(ask)),
+        Ask::Message(ask) => {
+            let (kind, detail) = message_kind(&ask.kind);
+            audit::Ask::Message { key: format!("{{{}}}", ask.key), kind: kind.to_owned(), detail }
+        }
+        Ask::Ecdh(ask) => {
+            audit::Ask::Ecdh { key: format!("{{{}}}", ask.key), purpose: ecdh_purpose(ask).to_owned() }
+        }
+        Ask::Musig2(Musig2Ask { key, step, .. }) => audit::Ask::Musig2 {
+            key: format!("{{{key}}}"),
+            step: match step {
+                strongroom_policy::Musig2Step::Create => "create",
+                strongroom_policy::Musig2Step::Sign => "sign",
+            }
+            .to_owned(),
+        },
+    }
+}
+
+fn violations(found: &[Violation]) -> Vec<audit::Violation> {
+    found
+        .iter()
+        .map(|v| audit::Violation { tag: v.tag.clone(), value: v.value.clone(), limit: v.limit.clone() })
+        .collect()
+}
+
+fn charges(charged: &Charges) -> Vec<audit::Charge> {
+    [
+        ("outflow", charged.outflow),
+        ("fees", charged.fee),
+        ("unmatched-funding", charged.unmatched_funding),
+    ]
+    .into_iter()
+    .filter(|(_, amount)| *amount > bitcoin::Amount::ZERO)
+    .map(|(allowance, amount)| audit::Charge { allowance: allowance.to_owned(), sat: amount.to_sat() })
+    .collect()
+}
+
+/// The whole decision.
+pub(super) fn decision(
+    case: &Case,
+    request: [u8; 32],
+    verdict: &Verdict,
+    policy: [u8; 32],
+    durability: audit::Durability,
+) -> audit::Decision {
+    audit::Decision {
+        node: case.node.to_string(),
+        client: case.client.to_string(),
+        operation: operation(case.operation).to_owned(),
+        request: audit::Digest(request),
+        what: ask(case),
+        verdict: if verdict.allowed() {
+            audit::Verdict::Approved { charges: charges(&verdict.charges) }
+        } else {
+            audit::Verdict::Refused { enforced: violations(&verdict.enforced) }
+        },
+        observed: violations(&verdict.observed),
+        policy: audit::Digest(policy),
+        durability,
+    }
+}

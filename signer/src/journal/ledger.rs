@@ -1,0 +1,102 @@
+//! The ledger of outpoints: what each was signed for, and what was charged for spending it.
+//!
+//! BIP 143 signs only the own input's amount, so a wallet that is lied to about one input at a time can be made to
+//! burn the rest as fee. Whoever remembers every amount cannot be told two stories.
+
+use bitcoin::Amount;
+use strongroom_policy::{Charges, Facts};
+
+/// One outpoint's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The amount it was signed for.
+    pub(super) amount: Amount,
+    /// Charges of transactions whose first input it is.
+    outflow: Amount,
+    fee: Amount,
+    /// When the oldest of these charges was made, Unix seconds.
+    since: u64,
+}
+
+impl Entry {
+    /// An outpoint not charged for.
+    pub(super) fn new(amount: Amount) -> Self {
+        Self { amount, outflow: Amount::ZERO, fee: Amount::ZERO, since: 0 }
+    }
+
+    /// Outflow and fee pinned here and still in the window of `window` seconds.
+    pub(super) fn pinned(&self, now: u64, window: u64) -> (Amount, Amount) {
+        if self.since.saturating_add(window) > now { (self.outflow, self.fee) } else { (Amount::ZERO, Amount::ZERO) }
+    }
+
+    /// Pins an approval's charges. Returns whether anything changed.
+    pub(super) fn pin(&mut self, now: u64, window: u64, facts: &Facts, charges: &Charges) -> bool {
+        if charges.outflow == Amount::ZERO && charges.fee == Amount::ZERO {
+            return false;
+        }
+        if self.pinned(now, window) == (Amount::ZERO, Amount::ZERO) {
+            (self.outflow, self.fee, self.since) = (Amount::ZERO, Amount::ZERO, now);
+        }
+        // What is in the window for this outpoint's spends now: what was replaced, and what came on top.
+        let sum = |a: Amount, b: Amount| a.checked_add(b).unwrap_or(Amount::MAX_MONEY);
+        self.outflow = self.outflow.max(sum(facts.replaced_outflow, charges.outflow));
+        self.fee = self.fee.max(sum(facts.replaced_fee, charges.fee));
+        true
+    }
+
+    /// Four big-endian 64-bit numbers.
+    pub(super) fn write(&self) -> Vec<u8> {
+        [self.amount.to_sat(), self.outflow.to_sat(), self.fee.to_sat(), self.since]
+            .iter()
+            .flat_map(|n| n.to_be_bytes())
+            .collect()
+    }
+
+    /// Reads what `write` wrote.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut numbers = bytes.chunks_exact(8).filter_map(|c| c.try_into().ok()).map(u64::from_be_bytes);
+        let entry = Self {
+            amount: Amount::from_sat(numbers.next()?),
+            outflow: Amount::from_sat(numbers.next()?),
+            fee: Amount::from_sat(numbers.next()?),
+            since: numbers.next()?,
+        };
+        (bytes.len() == 32).then_some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charges(outflow: u64, fee: u64) -> Charges {
+        Charges { outflow: Amount::from_sat(outflow), fee: Amount::from_sat(fee), ..Charges::default() }
+    }
+
+    #[test]
+    fn a_fee_bump_is_charged_for_the_difference_only() {
+        let mut entry = Entry::new(Amount::from_sat(1_000));
+        assert!(entry.pin(100, 3_600, &Facts::default(), &charges(0, 200)));
+        let (_, fee) = entry.pinned(200, 3_600);
+        assert_eq!(fee, Amount::from_sat(200));
+        let facts = Facts { replaced_fee: fee, ..Facts::default() };
+        entry.pin(200, 3_600, &facts, &charges(0, 100));
+        assert_eq!(entry.pinned(300, 3_600).1, Amount::from_sat(300));
+    }
+
+    #[test]
+    fn what_left_the_window_replaces_nothing() {
+        let mut entry = Entry::new(Amount::from_sat(1_000));
+        entry.pin(100, 3_600, &Facts::default(), &charges(500, 0));
+        assert_eq!(entry.pinned(100 + 3_600, 3_600), (Amount::ZERO, Amount::ZERO));
+    }
+
+    #[test]
+    fn roundtrip_and_damage() {
+        let mut entry = Entry::new(Amount::from_sat(7));
+        entry.pin(5, 10, &Facts::default(), &charges(1, 2));
+        assert_eq!(Entry::read(&entry.write()), Some(entry));
+        assert_eq!(Entry::read(&entry.write()[1..]), None);
+        assert_eq!(Entry::read(&[]), None);
+    }
+}

@@ -1,0 +1,255 @@
+//! The journal's thread: takes jobs one by one, decides each against its state, writes the record, and hands the
+//! answer to the syncer, which releases it when the record is durable.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use strongroom_audit as audit;
+use strongroom_lightning::{Accounts, Channels};
+use strongroom_policy::{NodeName, Policy};
+
+use super::books::{Allowances, Books};
+use super::gossip::Tallies;
+use super::job::Job;
+use super::syncer::{Syncer, Wake};
+use super::{OpenError, Opening, Report, keys, leaves};
+use crate::metrics::Metrics;
+use crate::refusal::Refusal;
+use crate::store::{Batch, Store};
+
+/// All that the journal owns.
+pub(super) struct Keeper {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) syncer: Syncer,
+    pub(super) chain: audit::Chain,
+    pub(super) policy: Arc<Policy>,
+    pub(super) policy_digest: [u8; 32],
+    pub(super) books: HashMap<NodeName, Books>,
+    pub(super) tallies: Tallies,
+    pub(super) metrics: Arc<Metrics>,
+    /// Unix milliseconds; never runs back while the journal is open.
+    now: u64,
+    /// A write failed: memory and disk may differ, so nothing is decided until the store is opened again.
+    torn: Option<String>,
+}
+
+impl Keeper {
+    /// Reads the end of the chain and records the start.
+    pub(super) fn open(opening: Opening) -> Result<Self, OpenError> {
+        let Opening { store, origin, policy, policy_digest, metrics, .. } = opening;
+        let mut chain = audit::Chain::genesis(&origin);
+        if let Some((_, bytes)) = store.last(keys::LEAF).map_err(|e| OpenError(e.to_string()))? {
+            let leaf = audit::Leaf::parse(&bytes).map_err(|e| OpenError(format!("last leaf: {e}")))?;
+            chain = audit::Chain { size: leaf.index, head: leaf.prev };
+            chain.append(&bytes);
+        }
+        let syncer =
+            Syncer::start(store.clone(), metrics.clone()).map_err(|e| OpenError(e.to_string()))?;
+        let mut keeper = Self {
+            store,
+            syncer,
+            chain,
+            policy,
+            policy_digest,
+            books: HashMap::new(),
+            tallies: Tallies::default(),
+            metrics,
+            now: 0,
+            torn: None,
+        };
+        let started = audit::Event::Started {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: keeper.policy.network().to_string(),
+            policy: audit::Digest(policy_digest),
+        };
+        let loaded = audit::Event::PolicyLoaded {
+            policy: audit::Digest(policy_digest),
+            profile: keeper.policy.profile().to_owned(),
+            observed_rules: keeper.policy.observed_rules().iter().map(|t| t.0.to_owned()).collect(),
+        };
+        for event in [started, loaded] {
+            keeper.record(event, Batch::default()).map_err(|e| OpenError(e.to_string()))?;
+        }
+        keeper.store.sync().map_err(|e| OpenError(e.to_string()))?;
+        Ok(keeper)
+    }
+
+    /// Works until told to stop or until nobody can ask any more.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        loop {
+            self.tick();
+            let wait = self.tallies.due().map_or(Duration::from_secs(60), |due| {
+                Duration::from_millis(due.saturating_sub(self.now))
+            });
+            match jobs.recv_timeout(wait) {
+                Ok(Job::Stop(reason)) => {
+                    self.write_tallies();
+                    let stopped = audit::Event::Stopped { reason };
+                    if let Err(e) = self.record(stopped, Batch::default()) {
+                        tracing::error!(error = %e, "the end is not in the journal");
+                    }
+                    let last: Wake = Box::new(|result| {
+                        if let Err(e) = result {
+                            tracing::error!(error = e, "the journal's last flush failed");
+                        }
+                    });
+                    self.syncer.after_flush(vec![last]);
+                    return;
+                }
+                Ok(job) => {
+                    self.tick();
+                    // A panic leaves state that may be half changed; the store is the truth, so read it again.
+                    if std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(job))).is_err() {
+                        tracing::error!("a decision panicked; its request is refused and the books are read again");
+                        self.reload();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.tallies.due().is_some_and(|due| due <= self.now) {
+                self.write_tallies();
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.now = self.now.max(u64::try_from(clock.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Unix milliseconds.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now
+    }
+
+    /// Unix seconds.
+    pub(super) fn now(&self) -> u64 {
+        self.now / 1000
+    }
+
+    fn handle(&mut self, job: Job) {
+        match job {
+            Job::Spend(asked) => self.spend(*asked),
+            Job::Message(asked) => self.message(*asked),
+            Job::Ecdh(asked) => self.ecdh(*asked),
+            Job::Musig2(asked) => self.musig2(*asked),
+            Job::Malformed { node, client, operation, why } => {
+                let decision = audit::Decision {
+                    node: node.into(),
+                    client: client.into(),
+                    operation: leaves::operation(operation).to_owned(),
+                    request: audit::Digest([0; 32]),
+                    what: audit::Ask::Malformed { why },
+                    verdict: audit::Verdict::Refused { enforced: Vec::new() },
+                    observed: Vec::new(),
+                    policy: audit::Digest(self.policy_digest),
+                    durability: audit::Durability::Deferred,
+                };
+                if let Err(e) = self.record(audit::Event::Decision(decision), Batch::default()) {
+                    tracing::error!(error = %e, "a refusal is not in the journal");
+                }
+            }
+            Job::Note(event, wake) => {
+                let outcome = self.record(*event, Batch::default());
+                match (outcome, wake) {
+                    (Ok(_), Some(wake)) => self.syncer.after_flush(vec![wake]),
+                    (Err(e), Some(wake)) => wake(Err(e.to_string())),
+                    (Ok(_), None) => {}
+                    (Err(e), None) => tracing::error!(error = %e, "an event is not in the journal"),
+                }
+            }
+            Job::OpenNode { node, accounts, done } => {
+                let _ = done.send(self.open_node(node, accounts));
+            }
+            Job::Report(reply) => {
+                let now = self.now();
+                let report = Report {
+                    chain: self.chain,
+                    fault: self.fault(),
+                    books: self.books.iter().map(|(node, b)| b.report(node, &self.policy, now)).collect(),
+                };
+                for books in &report.books {
+                    let sat = |a: bitcoin::Amount| i64::try_from(a.to_sat()).unwrap_or(i64::MAX);
+                    let node = [books.node.as_str()];
+                    self.metrics.outflow_sat.with_label_values(&node).set(sat(books.outflow));
+                    self.metrics.channels_sat.with_label_values(&node).set(sat(books.channels_total));
+                }
+                let _ = reply.send(report);
+            }
+            Job::Stop(_) => {}
+        }
+    }
+
+    /// Why nothing can be recorded now.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.torn.clone().or_else(|| self.syncer.fault())
+    }
+
+    /// Writes one leaf and what belongs to it. On `Err` nothing was written and nothing in memory changed.
+    pub(super) fn record(&mut self, event: audit::Event, mut batch: Batch) -> Result<u64, Refusal> {
+        if let Some(fault) = self.fault() {
+            return Err(Refusal::NotRecorded(fault));
+        }
+        let mut chain = self.chain;
+        let index = chain.size;
+        let recorded = chain.record(self.now, event);
+        batch.put(keys::leaf(index), recorded.bytes);
+        match self.store.apply(batch) {
+            Ok(()) => {
+                self.chain = chain;
+                self.metrics.journal_size.set(i64::try_from(chain.size).unwrap_or(i64::MAX));
+                Ok(index)
+            }
+            Err(e @ crate::store::StoreError::DiskFull { .. }) => Err(Refusal::NotRecorded(e.to_string())),
+            Err(e) => {
+                // Whether sled kept half of it cannot be known from here.
+                self.torn = Some(e.to_string());
+                Err(Refusal::NotRecorded(e.to_string()))
+            }
+        }
+    }
+
+    fn write_tallies(&mut self) {
+        for gossip in self.tallies.take(audit::Digest(self.policy_digest)) {
+            if let Err(e) = self.record(audit::Event::Gossip(gossip), Batch::default()) {
+                tracing::error!(error = %e, "counted requests are not in the journal");
+            }
+        }
+    }
+
+    fn open_node(&mut self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
+        let books = self.read_books(&node, accounts)?;
+        self.books.insert(node, books);
+        Ok(())
+    }
+
+    fn read_books(&self, node: &NodeName, accounts: Arc<Accounts>) -> Result<Books, String> {
+        let prefix = keys::channels(node);
+        let mut records = Vec::new();
+        for entry in self.store.scan(&prefix, &prefix) {
+            let (key, value) = entry.map_err(|e| e.to_string())?;
+            records.push((key[prefix.len()..].to_vec(), value));
+        }
+        let channels = Channels::load(records).map_err(|e| e.to_string())?;
+        let mut allowances = match self.store.get(&keys::allowances(node)).map_err(|e| e.to_string())? {
+            None => Allowances::new(self.policy.window()),
+            Some(value) => serde_json::from_slice(&value).map_err(|e| format!("allowances of {node}: {e}"))?,
+        };
+        allowances.rewindow(self.now(), self.policy.window());
+        Ok(Books { accounts, channels, allowances, approved: 0, refused: 0, last_request: 0 })
+    }
+
+    fn reload(&mut self) {
+        let open: Vec<_> = self.books.iter().map(|(n, b)| (n.clone(), b.accounts.clone())).collect();
+        for (node, accounts) in open {
+            if let Err(e) = self.open_node(node.clone(), accounts) {
+                tracing::error!(%node, error = e, "books cannot be read again; the node is refused");
+                self.books.remove(&node);
+            }
+        }
+    }
+}

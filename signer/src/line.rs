@@ -1,0 +1,77 @@
+//! The line that every request walks, top to bottom. Nothing reaches the keyring by another way.
+//!
+//! Comments at the steps say what a crash *here* costs.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::appliance::{Appliance, OpenNode};
+use crate::journal::{Approved, Asked, Subject};
+use crate::refusal::Refusal;
+
+/// Who asks: a macaroon that was verified.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The node whose keys the macaroon is good for.
+    pub node: strongroom_policy::NodeName,
+    /// The client's name, which policy grants rights to.
+    pub name: strongroom_policy::ClientName,
+}
+
+/// Walks one request down the line.
+///
+/// `parse` reads the request against the node's public keys; `sign` uses the approval up and gives the answer.
+pub async fn walk<T, P, S, A>(appliance: &Arc<Appliance>, client: &Client, parse: P, sign: S) -> Result<A, Refusal>
+where
+    T: Subject,
+    P: FnOnce(&OpenNode) -> Result<T, Refusal>,
+    S: FnOnce(&OpenNode, Approved<T>) -> Result<A, Refusal>,
+{
+    let began = Instant::now();
+    let limit = appliance.limits().deadline_ms;
+
+    // Sealed: no keys, no journal. Crash: nothing was asked yet.
+    let node = appliance.node(&client.node)?;
+
+    // parse: bytes to meaning, or InvalidArgument. Pure. Crash: nothing happened.
+    let request = match guarded(|| parse(&node)) {
+        Ok(request) => request,
+        Err(refusal) => {
+            node.journal().turned_away(client, T::OPERATION, &refusal);
+            return Err(refusal);
+        }
+    };
+
+    // classify, decide, record: on the journal's own thread, in one step. The answer comes when the record is
+    // durable (money) or written (gossip). Crash before the flush: no leaf, no charge, no signature; lnd asks again.
+    // Crash after it: leaf and charge stand without a signature; the same request repeated is approved again and
+    // not charged twice.
+    let (reply, decided) = oneshot::channel();
+    let asked = Asked { node: client.node.clone(), client: client.name.clone(), request, reply };
+    node.journal().decide(asked)?;
+    let left = Duration::from_millis(limit).saturating_sub(began.elapsed());
+    let approved = match tokio::time::timeout(left, decided).await {
+        Ok(Ok(decision)) => decision?,
+        Ok(Err(_)) => return Err(Refusal::Internal("the journal dropped the request".to_owned())),
+        Err(_) => return Err(Refusal::Late { limit_ms: limit }),
+    };
+    crate::fault::point("decided");
+
+    // sign: consumes the approval; verified before release. Crash: as above, nothing left the machine.
+    let answer = guarded(|| sign(&node, approved))?;
+    crate::fault::point("signed");
+
+    // release. Crash: the client may or may not have the bytes; asked again it gets the same ones.
+    Ok(answer)
+}
+
+/// Runs `step` so that a panic in it is a refusal of this request and nothing else.
+fn guarded<A>(step: impl FnOnce() -> Result<A, Refusal>) -> Result<A, Refusal> {
+    std::panic::catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+        tracing::error!("a step of the line panicked; the request is refused");
+        Err(Refusal::Internal("a step of the line panicked".to_owned()))
+    })
+}

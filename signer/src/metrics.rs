@@ -1,0 +1,97 @@
+//! Prometheus metrics. Names begin with `strongroom_`; nothing here is secret, amounts included.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// All metrics of the daemon.
+pub struct Metrics {
+    registry: Registry,
+    /// Decisions by node, operation, kind and verdict.
+    pub decisions: IntCounterVec,
+    /// Violations by rule and mode (`enforce`, `observe`).
+    pub violations: IntCounterVec,
+    /// Requests refused before a decision, by reason.
+    pub turned_away: IntCounterVec,
+    /// Seconds from request to decision's record.
+    pub decide_seconds: Histogram,
+    /// Seconds of one durable flush.
+    pub flush_seconds: Histogram,
+    /// Decisions made durable by one flush.
+    pub flush_group: Histogram,
+    /// 1 while keys are open.
+    pub unsealed: IntGauge,
+    /// Heartbeats of the token that failed.
+    pub token_failures: IntCounter,
+    /// Leaves in the journal.
+    pub journal_size: IntGauge,
+    /// Rules that only observe: 1 for each.
+    pub observed_rules: IntGaugeVec,
+    /// Paid out in the rolling window, sat, by node.
+    pub outflow_sat: IntGaugeVec,
+    /// Known channel capacity, sat, by node: what a colluding peer could take at most.
+    pub channels_sat: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let gauge = |name: &str, help: &str| {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let histogram = |name: &str, help: &str, buckets: Vec<f64>| {
+            let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let seconds = || vec![0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0];
+        let token_failures =
+            IntCounter::new("strongroom_token_failures_total", "heartbeats of the PKCS#11 token that failed")?;
+        registry.register(Box::new(token_failures.clone()))?;
+        Ok(Self {
+            decisions: counters(
+                "strongroom_decisions_total",
+                "decisions by node, operation, kind and verdict",
+                &["node", "operation", "kind", "verdict"],
+            )?,
+            violations: counters("strongroom_violations_total", "rules broken", &["rule", "mode"])?,
+            turned_away: counters("strongroom_turned_away_total", "requests refused before a decision", &["reason"])?,
+            decide_seconds: histogram("strongroom_decide_seconds", "from request to recorded decision", seconds())?,
+            flush_seconds: histogram("strongroom_flush_seconds", "one durable flush", seconds())?,
+            flush_group: histogram(
+                "strongroom_flush_group",
+                "decisions made durable by one flush",
+                vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0],
+            )?,
+            unsealed: gauge("strongroom_unsealed", "1 while keys are open")?,
+            token_failures,
+            journal_size: gauge("strongroom_journal_leaves", "leaves in the journal")?,
+            observed_rules: gauges("strongroom_observed_rule", "rules that only observe", &["rule"])?,
+            outflow_sat: gauges("strongroom_outflow_sat", "paid out in the rolling window", &["node"])?,
+            channels_sat: gauges("strongroom_channels_sat", "known channel capacity", &["node"])?,
+            registry,
+        })
+    }
+
+    /// The text format that Prometheus scrapes.
+    pub fn render(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Err(e) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
+            tracing::error!(error = %e, "metrics cannot be written");
+        }
+        out
+    }
+}

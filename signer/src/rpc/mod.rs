@@ -1,0 +1,50 @@
+//! The gRPC doors: bytes to requests, answers to bytes. What they mean is decided down the line.
+
+mod export;
+mod operator;
+mod signer;
+mod walletkit;
+
+use std::sync::Arc;
+
+use strongroom_hsm::{Capabilities, Outcome};
+use strongroom_proto::strongroom::v1::{Capability, InitResponse};
+use tonic::Request;
+
+pub use operator::OperatorDoor;
+pub use signer::SignerDoor;
+pub use walletkit::WalletKitDoor;
+
+use crate::appliance::Appliance;
+use crate::doors::listener::Peer;
+use crate::line::Client;
+use crate::refusal::Refusal;
+
+/// Who sends `request`: the macaroon of its metadata, checked against the address it comes from.
+fn authenticate<T>(appliance: &Arc<Appliance>, request: &Request<T>) -> Result<Client, Refusal> {
+    let peer = request.extensions().get::<Peer>();
+    let macaroon = request.metadata().get("macaroon").and_then(|m| m.to_str().ok()).unwrap_or("");
+    let client = appliance.authenticate(macaroon, peer.map(Peer::ip)).inspect_err(|refusal| {
+        appliance.metrics().turned_away.with_label_values(&[refusal.reason()]).inc();
+    })?;
+    if let Some(peer) = peer {
+        peer.authenticated();
+    }
+    Ok(client)
+}
+
+/// What `strongroom init` prints.
+fn init_response(capabilities: &Capabilities, audit_key: String) -> InitResponse {
+    let capabilities = capabilities
+        .probes
+        .iter()
+        .map(|probe| {
+            let (present, micros, detail) = match &probe.outcome {
+                Outcome::Present { micros } => (true, *micros, String::new()),
+                Outcome::Absent { reason } => (false, 0, reason.clone()),
+            };
+            Capability { name: probe.capability.to_string(), present, micros, detail }
+        })
+        .collect();
+    InitResponse { capabilities, audit_key }
+}
