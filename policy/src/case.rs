@@ -67,14 +67,8 @@ pub struct SpendAsk {
 impl SpendAsk {
     /// Fee by the amounts of the inputs, proven or not; `None` when outputs exceed inputs or a sum overflows.
     pub fn fee(&self) -> Option<Amount> {
-        let paid = self
-            .outputs
-            .iter()
-            .try_fold(Amount::ZERO, |sum, o| sum.checked_add(o.amount))?;
-        let spent = self
-            .inputs
-            .iter()
-            .try_fold(Amount::ZERO, |sum, i| sum.checked_add(i.amount))?;
+        let paid = self.outputs.iter().try_fold(Amount::ZERO, |sum, o| sum.checked_add(o.amount))?;
+        let spent = self.inputs.iter().try_fold(Amount::ZERO, |sum, i| sum.checked_add(i.amount))?;
         spent.checked_sub(paid)
     }
 }

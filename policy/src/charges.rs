@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::words::{less, plus};
 
 /// What the journal books with an approval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charges {
     /// To add to the window of payments to strangers, beyond [`Facts::replaced_outflow`].
     pub outflow: Amount,
@@ -20,6 +20,8 @@ pub struct Charges {
     pub unmatched_funding: Amount,
     /// To add to their number.
     pub unmatched_funding_count: u32,
+    /// The outputs, by index, that these two are about: possible fundings, less those the allowlist names.
+    pub fundings: Vec<u32>,
     /// The channel's own commitment, above number 0, was signed: it counts as a force close in the window.
     pub force_close: bool,
 }
@@ -33,21 +35,18 @@ pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
         return Charges::default();
     }
     // Outputs above the inputs are no valid transaction, and fee-cap refuses them.
-    let fee = if fee_class::counts(&ask.spend) {
-        ask.fee().unwrap_or(Amount::ZERO)
-    } else {
-        Amount::ZERO
-    };
-    let (unmatched_funding, unmatched_funding_count) =
-        leaving::unmatched_fundings(policy, ask, facts)
-            .fold((Amount::ZERO, 0u32), |(sum, count), output| {
-                (plus(sum, output.amount), count.saturating_add(1))
-            });
+    let fee = if fee_class::counts(&ask.spend) { ask.fee().unwrap_or(Amount::ZERO) } else { Amount::ZERO };
+    let (mut unmatched_funding, mut fundings) = (Amount::ZERO, Vec::new());
+    for (index, output) in leaving::unmatched_fundings(policy, ask, facts) {
+        unmatched_funding = plus(unmatched_funding, output.amount);
+        fundings.push(index);
+    }
     Charges {
         outflow: less(leaving::outflow(policy, ask, facts), facts.replaced_outflow),
         fee: less(fee, facts.replaced_fee),
         unmatched_funding,
-        unmatched_funding_count,
+        unmatched_funding_count: u32::try_from(fundings.len()).unwrap_or(u32::MAX),
+        fundings,
         force_close: matches!(ask.spend, Spend::HolderCommitment { number, .. } if number > 0),
     }
 }

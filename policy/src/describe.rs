@@ -33,11 +33,7 @@ pub(crate) fn payee(policy: &Policy, output: &OutputFact) -> String {
         Some(address) => address.to_string(),
         None => {
             let hex = output.script_pubkey.to_hex_string();
-            format!(
-                "script {}",
-                hex.get(..80)
-                    .map_or(hex.clone(), |start| format!("{start}…"))
-            )
+            format!("script {}", hex.get(..80).map_or(hex.clone(), |start| format!("{start}…")))
         }
     }
 }
@@ -50,11 +46,7 @@ pub(crate) fn payees(policy: &Policy, ask: &SpendAsk) -> String {
         .filter(|output| !matches!(output.to, Destination::OwnWallet(_)))
         .filter(|output| policy.allowed.label(&output.script_pubkey).is_none())
         .collect();
-    let named: Vec<String> = strangers
-        .iter()
-        .take(3)
-        .map(|output| payee(policy, output))
-        .collect();
+    let named: Vec<String> = strangers.iter().take(3).map(|output| payee(policy, output)).collect();
     match strangers.len().saturating_sub(named.len()) {
         0 => format!("to {}", named.join(", ")),
         more => format!("to {} and {more} more", named.join(", ")),

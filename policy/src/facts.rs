@@ -15,9 +15,11 @@ pub struct Facts {
     pub outflow_in_window: Amount,
     /// Sum of [`crate::Charges::fee`] in the rolling window, by this node.
     pub fees_in_window: Amount,
-    /// What of `outflow_in_window` this transaction would replace. Only one spend of an outpoint can ever confirm,
-    /// so each charge is pinned to one outpoint (the first input's), and this is the largest charge pinned to any
-    /// one of this transaction's outpoints and still in the window. Zero is always safe.
+    /// What of `outflow_in_window` this transaction would replace. Of all transactions that spend an outpoint only
+    /// one can ever confirm, so the journal pins what it charged to one outpoint: when an approval replaces nothing,
+    /// its first input's; else the one whose pinned charge it replaces, which then holds the sum, with the time of the
+    /// oldest charge in it. This is what is pinned to one of this transaction's outpoints, the same one for outflow
+    /// and fee, while that time is in the window. Zero is always safe.
     pub replaced_outflow: Amount,
     /// The same of `fees_in_window`.
     pub replaced_fee: Amount,

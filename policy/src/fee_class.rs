@@ -6,10 +6,7 @@ use crate::policy::Policy;
 
 /// The fee limits that a spend is held to, with their table's name; `None` where the fee is not ours or has its
 /// own rule.
-pub(crate) fn limits<'a>(
-    policy: &'a Policy,
-    spend: &Spend,
-) -> Option<(&'static str, &'a FeeLimits)> {
+pub(crate) fn limits<'a>(policy: &'a Policy, spend: &Spend) -> Option<(&'static str, &'a FeeLimits)> {
     match spend {
         Spend::Onchain | Spend::Unknown { .. } => Some(("fees.wallet", &policy.file.fees.wallet)),
         Spend::HolderHtlc { .. } | Spend::MutualClose { .. } | Spend::Sweep(_) | Spend::Justice => {

@@ -13,28 +13,17 @@ use crate::rules;
 
 /// The shipped cautious policy on regtest.
 pub(crate) fn cautious() -> Policy {
-    Policy::from_toml(&Profile::Cautious.render(Network::Regtest))
-        .expect("the shipped profile is a policy")
+    Policy::from_toml(&Profile::Cautious.render(Network::Regtest)).expect("the shipped profile is a policy")
 }
 
 /// The cautious policy with one line's value replaced, as `edited("network", "\"signet\"")`.
 pub(crate) fn edited(table: &str, key: &str, value: impl std::fmt::Display) -> Policy {
-    Policy::from_toml(&edited_text(
-        Profile::Cautious.render(Network::Regtest),
-        table,
-        key,
-        value,
-    ))
-    .expect("the edited profile is a policy")
+    Policy::from_toml(&edited_text(Profile::Cautious.render(Network::Regtest), table, key, value))
+        .expect("the edited profile is a policy")
 }
 
 /// A policy's text with one key's value replaced.
-pub(crate) fn edited_text(
-    text: String,
-    table: &str,
-    key: &str,
-    value: impl std::fmt::Display,
-) -> String {
+pub(crate) fn edited_text(text: String, table: &str, key: &str, value: impl std::fmt::Display) -> String {
     let mut now = String::new();
     let mut done = false;
     let lines: Vec<String> = text
@@ -56,10 +45,7 @@ pub(crate) fn edited_text(
 
 /// The cautious policy with an allowlisted script.
 pub(crate) fn allowing(script: &ScriptBuf) -> Policy {
-    let entry = format!(
-        "\n[[allowlist]]\nlabel = \"reserve\"\nscript = \"{}\"\n",
-        script.to_hex_string()
-    );
+    let entry = format!("\n[[allowlist]]\nlabel = \"reserve\"\nscript = \"{}\"\n", script.to_hex_string());
     Policy::from_toml(&(Profile::Cautious.render(Network::Regtest) + &entry))
         .expect("one more entry is a policy")
 }
@@ -68,10 +54,7 @@ pub(crate) fn allowing(script: &ScriptBuf) -> Policy {
 pub(crate) fn violations(tag: crate::Tag, policy: &Policy, case: &Case, facts: &Facts) -> usize {
     let mut found = Vec::new();
     (rules::by_tag(tag.0).expect("a rule's own tag").check)(policy, case, facts, &mut found);
-    assert!(
-        found.iter().all(|v| v.tag == tag.0),
-        "a rule speaks under its own tag"
-    );
+    assert!(found.iter().all(|v| v.tag == tag.0), "a rule speaks under its own tag");
     found.len()
 }
 
@@ -93,11 +76,7 @@ pub(crate) fn key(family: u32) -> KeyPath {
 }
 
 pub(crate) fn wallet_path() -> WalletPath {
-    WalletPath {
-        purpose: 84,
-        branch: 1,
-        index: 7,
-    }
+    WalletPath { purpose: 84, branch: 1, index: 7 }
 }
 
 pub(crate) fn wallet() -> KeyPath {
@@ -105,10 +84,7 @@ pub(crate) fn wallet() -> KeyPath {
 }
 
 pub(crate) fn outpoint(n: u8) -> OutPoint {
-    OutPoint {
-        txid: Txid::from_byte_array([n; 32]),
-        vout: 0,
-    }
+    OutPoint { txid: Txid::from_byte_array([n; 32]), vout: 0 }
 }
 
 /// A P2WPKH script.
@@ -132,11 +108,7 @@ pub(crate) fn input(n: u8, amount: u64) -> InputFact {
 }
 
 pub(crate) fn output(amount: u64, script: ScriptBuf, to: Destination) -> OutputFact {
-    OutputFact {
-        amount: sat(amount),
-        script_pubkey: script,
-        to,
-    }
+    OutputFact { amount: sat(amount), script_pubkey: script, to }
 }
 
 pub(crate) fn to_us(amount: u64) -> OutputFact {
@@ -155,82 +127,29 @@ pub(crate) fn to_funding(amount: u64) -> OutputFact {
 pub(crate) fn spend(spend: Spend, outputs: Vec<OutputFact>) -> SpendAsk {
     let paid: u64 = outputs.iter().map(|o| o.amount.to_sat()).sum();
     let (key, lock, sighash, tweak, sequence) = match &spend {
-        Spend::Onchain | Spend::Unknown { .. } => {
-            (wallet(), Lock::P2wpkh, 1, Tweak::None, 0xffff_fffd)
+        Spend::Onchain | Spend::Unknown { .. } => (wallet(), Lock::P2wpkh, 1, Tweak::None, 0xffff_fffd),
+        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } => {
+            (key(KeyLocator::MULTISIG), Lock::P2wsh, 1, Tweak::None, 0x8000_0000)
         }
-        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } => (
-            key(KeyLocator::MULTISIG),
-            Lock::P2wsh,
-            1,
-            Tweak::None,
-            0x8000_0000,
-        ),
-        Spend::MutualClose { .. } => (
-            key(KeyLocator::MULTISIG),
-            Lock::P2wsh,
-            1,
-            Tweak::None,
-            0xffff_ffff,
-        ),
-        Spend::CounterpartyHtlc { .. } => (
-            key(KeyLocator::HTLC_BASE),
-            Lock::P2wsh,
-            0x83,
-            Tweak::Single,
-            1,
-        ),
+        Spend::MutualClose { .. } => (key(KeyLocator::MULTISIG), Lock::P2wsh, 1, Tweak::None, 0xffff_ffff),
+        Spend::CounterpartyHtlc { .. } => (key(KeyLocator::HTLC_BASE), Lock::P2wsh, 0x83, Tweak::Single, 1),
         Spend::HolderHtlc { .. } => (key(KeyLocator::HTLC_BASE), Lock::P2wsh, 1, Tweak::Single, 1),
-        Spend::Sweep(SweepOf::Delayed) => (
-            key(KeyLocator::DELAY_BASE),
-            Lock::P2wsh,
-            1,
-            Tweak::Single,
-            144,
-        ),
-        Spend::Sweep(SweepOf::ToRemote) => (
-            key(KeyLocator::PAYMENT_BASE),
-            Lock::P2wsh,
-            1,
-            Tweak::None,
-            1,
-        ),
+        Spend::Sweep(SweepOf::Delayed) => (key(KeyLocator::DELAY_BASE), Lock::P2wsh, 1, Tweak::Single, 144),
+        Spend::Sweep(SweepOf::ToRemote) => (key(KeyLocator::PAYMENT_BASE), Lock::P2wsh, 1, Tweak::None, 1),
         Spend::Sweep(SweepOf::CounterpartyHtlc) => {
             (key(KeyLocator::HTLC_BASE), Lock::P2wsh, 1, Tweak::Single, 1)
         }
-        Spend::Sweep(SweepOf::Anchor) => {
-            (key(KeyLocator::MULTISIG), Lock::P2wsh, 1, Tweak::None, 0)
-        }
-        Spend::Justice => (
-            key(KeyLocator::REVOCATION_BASE),
-            Lock::P2wsh,
-            1,
-            Tweak::Double,
-            0,
-        ),
+        Spend::Sweep(SweepOf::Anchor) => (key(KeyLocator::MULTISIG), Lock::P2wsh, 1, Tweak::None, 0),
+        Spend::Justice => (key(KeyLocator::REVOCATION_BASE), Lock::P2wsh, 1, Tweak::Double, 0),
     };
-    let mut inputs = vec![InputFact {
-        sequence,
-        ..input(40, paid + 1_000)
-    }];
+    let mut inputs = vec![InputFact { sequence, ..input(40, paid + 1_000) }];
     if spend == Spend::Sweep(SweepOf::Anchor) {
-        inputs = vec![
-            InputFact {
-                sequence,
-                ..input(40, 330)
-            },
-            input(41, paid + 670),
-        ];
+        inputs = vec![InputFact { sequence, ..input(40, 330) }, input(41, paid + 670)];
     }
     SpendAsk {
         txid: Txid::from_byte_array([77; 32]),
         spend,
-        signed: vec![SignedInput {
-            index: 0,
-            key,
-            lock,
-            sighash,
-            tweak,
-        }],
+        signed: vec![SignedInput { index: 0, key, lock, sighash, tweak }],
         inputs,
         outputs,
         weight: Weight::from_wu(600),
@@ -246,12 +165,7 @@ pub(crate) fn case(ask: Ask) -> Case {
         Ask::Musig2(_) => Operation::Musig2,
     };
     let name = "a name of few letters";
-    Case {
-        node: "alice".parse().expect(name),
-        client: "lnd".parse().expect(name),
-        operation,
-        ask,
-    }
+    Case { node: "alice".parse().expect(name), client: "lnd".parse().expect(name), operation, ask }
 }
 
 pub(crate) fn spend_case(kind: Spend, outputs: Vec<OutputFact>) -> Case {
@@ -263,18 +177,11 @@ pub(crate) fn onchain(outputs: Vec<OutputFact>) -> Case {
 }
 
 pub(crate) fn theirs(number: u64) -> Spend {
-    Spend::CounterpartyCommitment {
-        channel: outpoint(60),
-        number,
-        to_remote: sat(5_000_000),
-    }
+    Spend::CounterpartyCommitment { channel: outpoint(60), number, to_remote: sat(5_000_000) }
 }
 
 pub(crate) fn ours(number: u64) -> Spend {
-    Spend::HolderCommitment {
-        channel: outpoint(60),
-        number,
-    }
+    Spend::HolderCommitment { channel: outpoint(60), number }
 }
 
 pub(crate) fn peers_htlc(amount: u64) -> Spend {
@@ -287,48 +194,26 @@ pub(crate) fn peers_htlc(amount: u64) -> Spend {
 }
 
 pub(crate) fn our_htlc() -> Spend {
-    Spend::HolderHtlc {
-        commitment: Txid::from_byte_array([62; 32]),
-    }
+    Spend::HolderHtlc { commitment: Txid::from_byte_array([62; 32]) }
 }
 
 pub(crate) fn mutual_close(our_balance: u64, htlcs_pending: bool) -> Spend {
-    Spend::MutualClose {
-        channel: outpoint(60),
-        our_balance: sat(our_balance),
-        htlcs_pending,
-    }
+    Spend::MutualClose { channel: outpoint(60), our_balance: sat(our_balance), htlcs_pending }
 }
 
 pub(crate) fn message(key: KeyLocator, kind: MessageKind) -> Case {
-    case(Ask::Message(MessageAsk {
-        key,
-        kind,
-        schnorr: false,
-        tap_tweak: false,
-    }))
+    case(Ask::Message(MessageAsk { key, kind, schnorr: false, tap_tweak: false }))
 }
 
 pub(crate) fn ecdh(key: KeyLocator, with_own_multisig: Option<KeyLocator>) -> Case {
-    case(Ask::Ecdh(EcdhAsk {
-        key,
-        with_own_multisig,
-    }))
+    case(Ask::Ecdh(EcdhAsk { key, with_own_multisig }))
 }
 
 pub(crate) fn musig2(pregenerated_nonce: bool, step: Musig2Step) -> Case {
-    case(Ask::Musig2(Musig2Ask {
-        key: locator(0, 3),
-        pregenerated_nonce,
-        step,
-    }))
+    case(Ask::Musig2(Musig2Ask { key: locator(0, 3), pregenerated_nonce, step }))
 }
 
 /// Facts of a channel that is known, with nothing charged.
 pub(crate) fn known() -> Facts {
-    Facts {
-        channel_known: true,
-        channel_capacity: Some(sat(10_000_000)),
-        ..Facts::default()
-    }
+    Facts { channel_known: true, channel_capacity: Some(sat(10_000_000)), ..Facts::default() }
 }

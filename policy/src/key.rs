@@ -35,14 +35,8 @@ impl std::error::Error for NameError {}
 
 fn checked_name(given: &str) -> Result<String, NameError> {
     let permitted = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if given.is_empty()
-        || given.len() > 32
-        || given.starts_with('-')
-        || !given.chars().all(permitted)
-    {
-        return Err(NameError {
-            given: given.chars().take(64).collect(),
-        });
+    if given.is_empty() || given.len() > 32 || given.starts_with('-') || !given.chars().all(permitted) {
+        return Err(NameError { given: given.chars().take(64).collect() });
     }
     Ok(given.to_owned())
 }

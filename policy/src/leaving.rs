@@ -6,7 +6,7 @@ use crate::case::{Destination, OutputFact, Spend, SpendAsk};
 use crate::facts::{Facts, KnownFunding};
 use crate::file::UnprovenSecondLevel;
 use crate::policy::Policy;
-use crate::words::plus;
+use crate::words::sum;
 
 /// Whether an output is neither ours, nor on the allowlist, nor a channel funding to be judged as such.
 fn to_stranger(policy: &Policy, output: &OutputFact) -> bool {
@@ -21,15 +21,8 @@ fn to_stranger(policy: &Policy, output: &OutputFact) -> bool {
 }
 
 /// The known channel that an output funds.
-fn known_funding<'a>(
-    facts: &'a Facts,
-    index: usize,
-    output: &OutputFact,
-) -> Option<&'a KnownFunding> {
-    facts
-        .known_fundings
-        .iter()
-        .find(|known| known.output as usize == index && known.capacity == output.amount)
+fn known_funding<'a>(facts: &'a Facts, index: u32, output: &OutputFact) -> Option<&'a KnownFunding> {
+    facts.known_fundings.iter().find(|known| known.output == index && known.capacity == output.amount)
 }
 
 /// Outputs of a wallet spend that may fund a channel we have not seen a commitment of. A second payment to the
@@ -38,22 +31,13 @@ pub(crate) fn unmatched_fundings<'a>(
     policy: &'a Policy,
     ask: &'a SpendAsk,
     facts: &'a Facts,
-) -> impl Iterator<Item = &'a OutputFact> {
-    let onchain = ask.spend == Spend::Onchain;
-    ask.outputs
-        .iter()
-        .enumerate()
-        .filter(move |(index, output)| {
-            onchain
-                && match output.to {
-                    Destination::MaybeFunding => {
-                        policy.allowed.label(&output.script_pubkey).is_none()
-                    }
-                    Destination::OwnFunding(_) => known_funding(facts, *index, output).is_none(),
-                    _ => false,
-                }
-        })
-        .map(|(_, output)| output)
+) -> impl Iterator<Item = (u32, &'a OutputFact)> {
+    let outputs: &[OutputFact] = if ask.spend == Spend::Onchain { &ask.outputs } else { &[] };
+    (0u32..).zip(outputs).filter(move |(index, output)| match output.to {
+        Destination::MaybeFunding => policy.allowed.label(&output.script_pubkey).is_none(),
+        Destination::OwnFunding(_) => known_funding(facts, *index, output).is_none(),
+        _ => false,
+    })
 }
 
 /// What the transaction pays to strangers: on-chain, by a push at a channel's opening, or (if the policy lets it) by
@@ -61,44 +45,25 @@ pub(crate) fn unmatched_fundings<'a>(
 pub(crate) fn outflow(policy: &Policy, ask: &SpendAsk, facts: &Facts) -> Amount {
     match ask.spend {
         Spend::Onchain => {
-            let pushed =
-                ask.outputs
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(index, output)| match output.to {
-                        Destination::OwnFunding(_) => {
-                            known_funding(facts, index, output).map(|known| known.pushed)
-                        }
-                        _ => None,
-                    });
-            let paid = ask
-                .outputs
-                .iter()
-                .filter(|output| to_stranger(policy, output))
-                .map(|output| output.amount);
-            pushed.chain(paid).fold(Amount::ZERO, plus)
+            let pushed = (0u32..).zip(&ask.outputs).filter_map(|(index, output)| match output.to {
+                Destination::OwnFunding(_) => known_funding(facts, index, output).map(|known| known.pushed),
+                _ => None,
+            });
+            let paid =
+                ask.outputs.iter().filter(|output| to_stranger(policy, output)).map(|output| output.amount);
+            sum(pushed.chain(paid))
         }
         Spend::HolderHtlc { .. } => match policy.file.closing.unproven_second_level {
-            UnprovenSecondLevel::CountAsOutflow => unproven(policy, ask)
-                .map(|o| o.amount)
-                .fold(Amount::ZERO, plus),
+            UnprovenSecondLevel::CountAsOutflow => sum(unproven(policy, ask).map(|output| output.amount)),
             UnprovenSecondLevel::Refuse => Amount::ZERO,
         },
         // The first commitment of a channel that we funded. What it pays to others than us was pushed.
-        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. }
-            if !facts.channel_known =>
-        {
-            ask.outputs
-                .iter()
-                .filter(|output| {
-                    !matches!(
-                        output.to,
-                        Destination::OwnChannel | Destination::OwnWallet(_)
-                    )
-                })
-                .map(|output| output.amount)
-                .fold(Amount::ZERO, plus)
-                .min(facts.funded_by_us)
+        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } if !facts.channel_known => {
+            let ours = |output: &&OutputFact| {
+                matches!(output.to, Destination::OwnChannel | Destination::OwnWallet(_))
+            };
+            let others = ask.outputs.iter().filter(|output| !ours(output));
+            sum(others.map(|output| output.amount)).min(facts.funded_by_us)
         }
         _ => Amount::ZERO,
     }
@@ -106,10 +71,7 @@ pub(crate) fn outflow(policy: &Policy, ask: &SpendAsk, facts: &Facts) -> Amount 
 
 /// Outputs of a closing transaction that are neither our wallet's nor on the allowlist; for second-level
 /// transactions a channel's own output is fine too.
-pub(crate) fn unproven<'a>(
-    policy: &'a Policy,
-    ask: &'a SpendAsk,
-) -> impl Iterator<Item = &'a OutputFact> {
+pub(crate) fn unproven<'a>(policy: &'a Policy, ask: &'a SpendAsk) -> impl Iterator<Item = &'a OutputFact> {
     let second_level = matches!(ask.spend, Spend::HolderHtlc { .. });
     ask.outputs.iter().filter(move |output| match output.to {
         Destination::OwnWallet(_) => false,

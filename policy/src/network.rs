@@ -25,14 +25,8 @@ pub enum Network {
 
 impl Network {
     /// Every network, in the order of what is at stake.
-    pub const ALL: [Network; 6] = [
-        Self::Mainnet,
-        Self::Testnet,
-        Self::Testnet4,
-        Self::Signet,
-        Self::Regtest,
-        Self::Simnet,
-    ];
+    pub const ALL: [Network; 6] =
+        [Self::Mainnet, Self::Testnet, Self::Testnet4, Self::Signet, Self::Regtest, Self::Simnet];
 
     /// The name in the policy file.
     pub fn as_str(self) -> &'static str {
@@ -84,9 +78,7 @@ impl FromStr for Network {
         Self::ALL
             .into_iter()
             .find(|n| n.as_str() == s)
-            .ok_or_else(|| UnknownNetwork {
-                given: s.chars().take(32).collect(),
-            })
+            .ok_or_else(|| UnknownNetwork { given: s.chars().take(32).collect() })
     }
 }
 

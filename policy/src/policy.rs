@@ -36,17 +36,12 @@ impl Policy {
         let modes = modes(&file, &at)?;
         let allowed = Allowed::read(&file.allowlist, network, &at)?;
         ecdh_keys(&file, &at)?;
-        Ok(Self {
-            file,
-            allowed,
-            modes,
-        })
+        Ok(Self { file, allowed, modes })
     }
 
     /// The policy as TOML in its canonical form: no comments, one order of keys, the same text for the same policy.
     pub fn to_toml(&self) -> String {
-        toml::to_string(&self.file)
-            .expect("a policy read from TOML holds nothing that TOML cannot write")
+        toml::to_string(&self.file).expect("a policy read from TOML holds nothing that TOML cannot write")
     }
 
     /// The bytes whose hash identifies this policy.
@@ -89,18 +84,12 @@ impl Policy {
     /// Most that a node may pay in fees in the window: the higher of the limits of wallet spends and of closing.
     pub fn fees_limit(&self) -> Amount {
         let fees = &self.file.fees;
-        fees.wallet
-            .max_in_window_sat
-            .max(fees.closing.max_in_window_sat)
-            .amount()
+        fees.wallet.max_in_window_sat.max(fees.closing.max_in_window_sat).amount()
     }
 
     /// Rules that report only, in the order of [`rules::ALL`].
     pub fn observed_rules(&self) -> Vec<Tag> {
-        self.rules()
-            .filter(|(_, mode)| *mode == Mode::Observe)
-            .map(|(rule, _)| rule.tag)
-            .collect()
+        self.rules().filter(|(_, mode)| *mode == Mode::Observe).map(|(rule, _)| rule.tag).collect()
     }
 
     /// Every rule with its mode.
@@ -113,31 +102,26 @@ impl Policy {
 fn modes(file: &PolicyFile, at: &Places) -> Result<Vec<Mode>, PolicyError> {
     let network = *file.network.get_ref();
     let table = file.rules.get_ref();
-    let given: BTreeMap<&str, _> = table
-        .iter()
-        .map(|(tag, mode)| (tag.get_ref().as_str(), mode))
-        .collect();
-    if let Some(unknown) = table
-        .keys()
-        .find(|tag| !rules::ALL.iter().any(|rule| rule.tag.0 == tag.get_ref()))
+    let given: BTreeMap<&str, _> = table.iter().map(|(tag, mode)| (tag.get_ref().as_str(), mode)).collect();
+    if let Some(unknown) = table.keys().find(|tag| !rules::ALL.iter().any(|rule| rule.tag.0 == tag.get_ref()))
     {
         let tags: Vec<&str> = rules::ALL.iter().map(|rule| rule.tag.0).collect();
-        let problem = format!(
-            "given {:?}; allowed: the rules of this version: {}",
-            unknown.get_ref(),
-            tags.join(", ")
-        );
+        let problem =
+            format!("given {:?}; allowed: the rules of this version: {}", unknown.get_ref(), tags.join(", "));
         return Err(at.error(unknown.span(), problem));
     }
     rules::ALL
         .iter()
         .map(|rule| {
             let Some(mode) = given.get(rule.tag.0) else {
-                let problem = format!("given no {:?}; allowed: every rule as \"enforce\" or \"observe\"", rule.tag.0);
+                let problem =
+                    format!("given no {:?}; allowed: every rule as \"enforce\" or \"observe\"", rule.tag.0);
                 return Err(at.error(file.rules.span(), problem));
             };
             if *mode.get_ref() == Mode::Observe && rule.protects_money && !network.is_local() {
-                let problem = format!("given \"observe\" on {network}; allowed: \"enforce\", since this rule protects money");
+                let problem = format!(
+                    "given \"observe\" on {network}; allowed: \"enforce\", since this rule protects money"
+                );
                 return Err(at.error(mode.span(), problem));
             }
             Ok(*mode.get_ref())
@@ -147,25 +131,13 @@ fn modes(file: &PolicyFile, at: &Places) -> Result<Vec<Mode>, PolicyError> {
 
 /// Channel keys can never be opened to ECDH by the file: a shared secret with any point is as good as half a key.
 fn ecdh_keys(file: &PolicyFile, at: &Places) -> Result<(), PolicyError> {
-    const ALLOWED: [KeyGroup; 4] = [
-        KeyGroup::Node,
-        KeyGroup::StaticBackup,
-        KeyGroup::TowerSession,
-        KeyGroup::TowerId,
-    ];
-    match file
-        .ecdh
-        .keys
-        .get_ref()
-        .iter()
-        .find(|key| !ALLOWED.contains(key))
-    {
+    const ALLOWED: [KeyGroup; 4] =
+        [KeyGroup::Node, KeyGroup::StaticBackup, KeyGroup::TowerSession, KeyGroup::TowerId];
+    match file.ecdh.keys.get_ref().iter().find(|key| !ALLOWED.contains(key)) {
         None => Ok(()),
         Some(key) => {
-            let problem = format!(
-                "given {:?}; allowed: node, static-backup, tower-session, tower-id",
-                key.as_str()
-            );
+            let problem =
+                format!("given {:?}; allowed: node, static-backup, tower-session, tower-id", key.as_str());
             Err(at.error(file.ecdh.keys.span(), problem))
         }
     }

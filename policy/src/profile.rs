@@ -35,9 +35,7 @@ impl Profile {
             Self::Cautious => include_str!("../profiles/cautious.toml"),
             Self::Lab => include_str!("../profiles/lab.toml"),
         };
-        template
-            .replace("{{network}}", network.as_str())
-            .replace("{{client}}", Self::CLIENT)
+        template.replace("{{network}}", network.as_str()).replace("{{client}}", Self::CLIENT)
     }
 }
 
@@ -61,8 +59,6 @@ impl FromStr for Profile {
         Self::ALL
             .into_iter()
             .find(|p| p.as_str() == s)
-            .ok_or_else(|| UnknownProfile {
-                given: s.chars().take(32).collect(),
-            })
+            .ok_or_else(|| UnknownProfile { given: s.chars().take(32).collect() })
     }
 }

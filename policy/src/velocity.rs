@@ -67,10 +67,7 @@ impl TryFrom<Lengths> for Window {
 
 impl From<Window> for Lengths {
     fn from(w: Window) -> Self {
-        Lengths {
-            seconds: w.seconds,
-            buckets: w.buckets,
-        }
+        Lengths { seconds: w.seconds, buckets: w.buckets }
     }
 }
 
@@ -118,22 +115,14 @@ pub struct Tally {
 impl Tally {
     /// Nothing yet.
     pub fn new(window: Window) -> Self {
-        Self {
-            window,
-            latest: 0,
-            buckets: VecDeque::new(),
-        }
+        Self { window, latest: 0, buckets: VecDeque::new() }
     }
 
     /// Books `count` at `now` (Unix seconds). A clock that went back books at the latest time it ever told.
     pub fn add(&mut self, now: u64, count: u64) {
         self.latest = self.latest.max(now);
         let oldest = self.oldest(self.latest);
-        while self
-            .buckets
-            .front()
-            .is_some_and(|&(number, _)| number < oldest)
-        {
+        while self.buckets.front().is_some_and(|&(number, _)| number < oldest) {
             self.buckets.pop_front();
         }
         if count == 0 {
@@ -164,11 +153,7 @@ impl Tally {
         }
         let remembered = self.sum(now);
         let latest = self.latest.max(now);
-        *self = Self {
-            window,
-            latest,
-            buckets: VecDeque::new(),
-        };
+        *self = Self { window, latest, buckets: VecDeque::new() };
         self.add(latest, remembered);
     }
 
@@ -194,10 +179,7 @@ mod tests {
         assert_eq!(Window::new(59, 1), Err(WindowError::Seconds(59)));
         assert_eq!(Window::new(3600, 0), Err(WindowError::Buckets(0)));
         assert_eq!(Window::new(60, 61), Err(WindowError::Buckets(61)));
-        assert_eq!(
-            Window::new(u64::MAX, 1),
-            Err(WindowError::Seconds(u64::MAX))
-        );
+        assert_eq!(Window::new(u64::MAX, 1), Err(WindowError::Seconds(u64::MAX)));
     }
 
     #[test]

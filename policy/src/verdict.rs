@@ -50,10 +50,6 @@ impl Policy {
             };
             (rule.check)(self, case, facts, found);
         }
-        Verdict {
-            enforced,
-            observed,
-            charges: charges::of(self, case, facts),
-        }
+        Verdict { enforced, observed, charges: charges::of(self, case, facts) }
     }
 }

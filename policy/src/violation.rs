@@ -28,11 +28,7 @@ pub struct Violation {
 impl Violation {
     /// A violation of the rule `tag`.
     pub fn new(tag: Tag, value: impl Into<String>, limit: impl Into<String>) -> Self {
-        Self {
-            tag: tag.0.to_owned(),
-            value: value.into(),
-            limit: limit.into(),
-        }
+        Self { tag: tag.0.to_owned(), value: value.into(), limit: limit.into() }
     }
 }
 

@@ -47,6 +47,11 @@ pub(crate) fn plus(a: Amount, b: Amount) -> Amount {
     Amount::from_sat(a.to_sat().saturating_add(b.to_sat()))
 }
 
+/// The sum of amounts, as [`plus`] adds them.
+pub(crate) fn sum(amounts: impl Iterator<Item = Amount>) -> Amount {
+    amounts.fold(Amount::ZERO, plus)
+}
+
 /// Difference, zero when negative.
 pub(crate) fn less(a: Amount, b: Amount) -> Amount {
     Amount::from_sat(a.to_sat().saturating_sub(b.to_sat()))
@@ -58,12 +63,8 @@ mod tests {
 
     #[test]
     fn thousands_are_grouped() {
-        for (n, words) in [
-            (0, "0 sat"),
-            (999, "999 sat"),
-            (1000, "1,000 sat"),
-            (1_234_567, "1,234,567 sat"),
-        ] {
+        for (n, words) in [(0, "0 sat"), (999, "999 sat"), (1000, "1,000 sat"), (1_234_567, "1,234,567 sat")]
+        {
             assert_eq!(Sat(Amount::from_sat(n)).to_string(), words);
         }
     }

@@ -54,10 +54,7 @@ impl Allowed {
         let mut labels = HashMap::with_capacity(entries.len());
         for entry in entries {
             let label = entry.label.get_ref();
-            if label.trim().is_empty()
-                || label.chars().count() > 64
-                || label.chars().any(char::is_control)
-            {
+            if label.trim().is_empty() || label.chars().count() > 64 || label.chars().any(char::is_control) {
                 let allowed = "allowed: 1 to 64 printable characters";
                 return Err(at.error(entry.label.span(), format!("given {label:?}; {allowed}")));
             }
@@ -66,10 +63,7 @@ impl Allowed {
                 (None, Some(hex)) => (of_hex(hex, at)?, hex),
                 _ => {
                     let allowed = "allowed: exactly one of address and script";
-                    return Err(at.error(
-                        entry.label.span(),
-                        format!("given entry {label:?}; {allowed}"),
-                    ));
+                    return Err(at.error(entry.label.span(), format!("given entry {label:?}; {allowed}")));
                 }
             };
             if let Some(twin) = labels.insert(script, label.clone()) {
@@ -84,16 +78,9 @@ impl Allowed {
     }
 }
 
-fn of_address(
-    given: &Spanned<String>,
-    network: Network,
-    at: &Places,
-) -> Result<ScriptBuf, PolicyError> {
+fn of_address(given: &Spanned<String>, network: Network, at: &Places) -> Result<ScriptBuf, PolicyError> {
     let refuse = |why: &str| {
-        let problem = format!(
-            "given {:?}: {why}; allowed: an address of {network}",
-            given.get_ref()
-        );
+        let problem = format!("given {:?}: {why}; allowed: an address of {network}", given.get_ref());
         Err(at.error(given.span(), problem))
     };
     let Some(address_network) = network.address_network() else {
@@ -111,17 +98,13 @@ fn of_address(
 
 fn of_hex(given: &Spanned<String>, at: &Places) -> Result<ScriptBuf, PolicyError> {
     let refuse = |why: &str| {
-        let problem = format!(
-            "given {:?}: {why}; allowed: a standard output script in hex",
-            given.get_ref()
-        );
+        let problem = format!("given {:?}: {why}; allowed: a standard output script in hex", given.get_ref());
         Err(at.error(given.span(), problem))
     };
     let Ok(script) = ScriptBuf::from_hex(given.get_ref()) else {
         return refuse("not hex");
     };
-    let standard =
-        script.is_p2pkh() || script.is_p2sh() || script.is_p2pk() || script.is_witness_program();
+    let standard = script.is_p2pkh() || script.is_p2sh() || script.is_p2pk() || script.is_witness_program();
     if !standard || script.is_op_return() {
         return refuse("no script that coins are kept in");
     }

@@ -22,13 +22,7 @@ pub struct Grant {
 
 impl Grant {
     /// Whether it covers this.
-    pub fn covers(
-        &self,
-        client: &ClientName,
-        node: &NodeName,
-        operation: Operation,
-        key: KeyGroup,
-    ) -> bool {
+    pub fn covers(&self, client: &ClientName, node: &NodeName, operation: Operation, key: KeyGroup) -> bool {
         self.client == *client
             && self.node.is(node)
             && self.operations.contains(&operation)
@@ -61,9 +55,7 @@ impl TryFrom<String> for WhichNode {
         if given == "*" {
             return Ok(Self::Any);
         }
-        NodeName::try_from(given)
-            .map(Self::Only)
-            .map_err(|e| format!("{e}, nor \"*\" for every node"))
+        NodeName::try_from(given).map(Self::Only).map_err(|e| format!("{e}, nor \"*\" for every node"))
     }
 }
 

@@ -15,8 +15,8 @@ pub use error::PolicyError;
 pub use grant::{Grant, WhichNode};
 pub use limit::{FeeRateLimit, Sats};
 pub use sections::{
-    Channels, Closing, CommitmentFees, Ecdh, FeeLimits, Fees, MessageKindName, Messages, Mode,
-    Musig2, Outflow, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,
+    Channels, Closing, CommitmentFees, Ecdh, FeeLimits, Fees, MessageKindName, Messages, Mode, Musig2,
+    Outflow, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,
 };
 
 pub(crate) use place::Places;

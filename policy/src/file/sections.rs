@@ -56,11 +56,7 @@ pub struct Version;
 impl TryFrom<u64> for Version {
     type Error = String;
     fn try_from(given: u64) -> Result<Self, String> {
-        if given == 1 {
-            Ok(Self)
-        } else {
-            Err(format!("given {given}; allowed: 1"))
-        }
+        if given == 1 { Ok(Self) } else { Err(format!("given {given}; allowed: 1")) }
     }
 }
 
@@ -88,9 +84,7 @@ impl TryFrom<String> for ProfileName {
         let permitted = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if given.is_empty() || given.len() > 32 || !given.chars().all(permitted) {
             let shown: String = given.chars().take(64).collect();
-            return Err(format!(
-                "given {shown:?}; allowed: 1 to 32 characters of a-z, 0-9 and '-'"
-            ));
+            return Err(format!("given {shown:?}; allowed: 1 to 32 characters of a-z, 0-9 and '-'"));
         }
         Ok(Self(given))
     }

@@ -1,1 +1,233 @@
+//! A day of an ordinary LND under the cautious profile, with its charges booked: nothing is refused.
 
+use bitcoin::Amount;
+
+use crate::case::*;
+use crate::facts::{Facts, KnownFunding};
+use crate::fixture::*;
+use crate::{Policy, Velocity, Verdict};
+
+/// Books as a journal keeps them.
+struct Day {
+    policy: Policy,
+    now: u64,
+    facts: Facts,
+    outflow: Velocity,
+    fees: Velocity,
+    decided: u32,
+}
+
+impl Day {
+    fn new() -> Self {
+        let policy = allowing(&wpkh(200));
+        let (outflow, fees) = (Velocity::new(policy.window()), Velocity::new(policy.window()));
+        Self { policy, now: 1_700_000_000, facts: Facts::default(), outflow, fees, decided: 0 }
+    }
+
+    fn decide(&mut self, case: &Case, facts: Facts) -> Verdict {
+        self.now += 20;
+        self.decided += 1;
+        let facts = Facts {
+            now: self.now,
+            outflow_in_window: self.outflow.sum(self.now),
+            fees_in_window: self.fees.sum(self.now),
+            ..facts
+        };
+        self.policy.decide(case, &facts)
+    }
+
+    /// Asks with the standing facts and books what it costs.
+    fn allowed(&mut self, case: &Case) {
+        let facts = self.facts.clone();
+        self.allowed_with(case, facts);
+    }
+
+    fn allowed_with(&mut self, case: &Case, facts: Facts) {
+        let verdict = self.decide(case, facts);
+        assert!(verdict.allowed(), "request {}: {:?}", self.decided, verdict.enforced);
+        self.outflow.add(self.now, verdict.charges.outflow);
+        self.fees.add(self.now, verdict.charges.fee);
+        self.facts.unmatched_funding += verdict.charges.unmatched_funding;
+        self.facts.unmatched_funding_count += verdict.charges.unmatched_funding_count;
+        self.facts.force_closes_in_window += u32::from(verdict.charges.force_close);
+    }
+
+    fn refused(&mut self, case: &Case, tag: &str) {
+        let verdict = self.decide(case, self.facts.clone());
+        assert!(verdict.enforced.iter().any(|violation| violation.tag == tag), "{:?}", verdict.enforced);
+    }
+
+    fn start(&mut self) {
+        self.allowed(&message(locator(6, 0), MessageKind::NodeAnnouncement));
+        self.allowed(&ecdh(locator(6, 0), None));
+        self.allowed(&ecdh(locator(8, 0), None));
+    }
+
+    fn announce(&mut self, n: u32) {
+        self.allowed(&message(locator(6, 0), MessageKind::ChannelUpdate));
+        for key in [locator(6, 0), locator(0, n)] {
+            self.allowed(&message(key, MessageKind::ChannelAnnouncement { names_key: true }));
+        }
+    }
+
+    /// A channel that we fund: reservation, funding transaction (two inputs, so two requests), first commitments.
+    fn open(&mut self, n: u32, capacity: u64) {
+        self.allowed(&ecdh(locator(5, n + 1), Some(locator(0, n))));
+        self.facts.open_reservations += 1;
+        let funding = with_fee(Spend::Onchain, vec![to_funding(capacity), to_us(30_000_000)], 5_500);
+        self.allowed(&funding);
+        self.allowed_with(&funding, Facts { already_charged: true, ..self.facts.clone() });
+        self.facts.channel_known = false;
+        self.facts.funded_by_us = sat(capacity);
+        self.allowed(&commitment(theirs(0), capacity - 3_660, 0));
+        self.matched(capacity);
+        self.allowed(&commitment(ours(0), 0, capacity - 3_660));
+        self.announce(n);
+    }
+
+    /// A channel that the peer funds. We have no balance, so the first commitment looks like one of ours.
+    fn opened_by_peer(&mut self, n: u32, capacity: u64) {
+        self.allowed(&ecdh(locator(5, n + 1), Some(locator(0, n))));
+        self.facts.open_reservations += 1;
+        self.facts.channel_known = false;
+        self.facts.funded_by_us = Amount::ZERO;
+        self.allowed(&commitment(ours(0), 0, capacity - 3_660));
+        self.facts.channels_total += sat(capacity);
+        self.facts.open_reservations -= 1;
+        self.facts.channel_known = true;
+        self.allowed(&commitment(theirs(0), 0, capacity - 3_660));
+        self.announce(n);
+    }
+
+    fn matched(&mut self, capacity: u64) {
+        self.facts.unmatched_funding -= sat(capacity);
+        self.facts.unmatched_funding_count -= 1;
+        self.facts.open_reservations -= 1;
+        self.facts.channels_total += sat(capacity);
+        self.facts.channel_known = true;
+    }
+
+    /// A payment out and one in: commitments with the HTLC and without, the HTLC's signature, onions, an invoice.
+    fn payments(&mut self, number: u64) {
+        for step in 0..3 {
+            self.allowed(&commitment(theirs(number + step), 4_000_000, 5_900_000));
+            self.allowed(&spend_case(peers_htlc(40_000), vec![to_stranger(39_000)]));
+        }
+        self.allowed(&ecdh(locator(6, 0), None));
+        self.allowed(&ecdh(locator(6, 0), None));
+        self.allowed(&message(locator(6, 0), MessageKind::Invoice { amount_msat: Some(40_000_000) }));
+    }
+
+    fn closed_together(&mut self) {
+        let outputs = vec![to_us(4_002_000), to_stranger(5_900_000)];
+        self.allowed(&with_fee(mutual_close(4_000_000, false), outputs, 1_660));
+        self.facts.channels_total -= sat(10_000_000);
+    }
+
+    /// Own commitment, bumps of its anchor, HTLC transactions in one batch, then the sweep.
+    fn force_closed(&mut self, number: u64) {
+        self.allowed(&commitment(ours(number), 0, 9_990_000));
+        for bump in 0..6u64 {
+            let mut ask = spend(Spend::Sweep(SweepOf::Anchor), vec![to_us(200_000)]);
+            ask.inputs[1].amount = sat(200_000 + 4_000 * (bump + 1) - 330);
+            self.replacing(ask, bump * 4_000);
+        }
+        let delayed = || output(39_000, wsh(90), Destination::OwnChannel);
+        let mut ask = spend(our_htlc(), vec![delayed(), delayed(), to_us(80_000)]);
+        ask.inputs = vec![input(40, 39_000), input(41, 39_000), input(42, 90_000)];
+        self.allowed(&case(Ask::Spend(ask)));
+        for bump in 0..3u64 {
+            let fee = 3_000 * (bump + 1);
+            let Ask::Spend(ask) =
+                with_fee(Spend::Sweep(SweepOf::Delayed), vec![to_us(4_078_000 - fee)], fee).ask
+            else {
+                unreachable!("a spend case asks for a spend")
+            };
+            self.replacing(ask, fee - 3_000);
+        }
+        self.facts.channels_total -= sat(10_000_000);
+    }
+
+    /// A fee bump: another transaction on the same outpoints, of which the last one's charge counts.
+    fn replacing(&mut self, ask: SpendAsk, replaced: u64) {
+        self.allowed_with(
+            &case(Ask::Spend(ask)),
+            Facts { replaced_fee: sat(replaced), ..self.facts.clone() },
+        );
+    }
+}
+
+/// A spend with this fee.
+fn with_fee(kind: Spend, outputs: Vec<OutputFact>, fee: u64) -> Case {
+    let paid: u64 = outputs.iter().map(|o| o.amount.to_sat()).sum();
+    let mut ask = spend(kind, outputs);
+    ask.inputs[0].amount = sat(paid + fee);
+    case(Ask::Spend(ask))
+}
+
+/// An anchor commitment that pays us `to_remote` and others `rest`; an amount of zero has no output.
+fn commitment(kind: Spend, to_remote: u64, rest: u64) -> Case {
+    let anchor = || output(330, wsh(70), Destination::OwnChannel);
+    let mut outputs = vec![anchor(), anchor()];
+    if to_remote > 0 {
+        outputs.push(output(to_remote, wsh(71), Destination::OwnChannel));
+    }
+    if rest > 0 {
+        outputs.push(output(rest, wsh(72), Destination::Stranger));
+    }
+    with_fee(kind, outputs, 3_000)
+}
+
+#[test]
+fn an_ordinary_day_is_allowed() {
+    let mut day = Day::new();
+    day.start();
+    for n in 0..20 {
+        if n % 4 == 3 { day.opened_by_peer(n, 10_000_000) } else { day.open(n, 10_000_000) }
+    }
+    day.facts.channel_known = true;
+    day.facts.funded_by_us = Amount::ZERO;
+    for round in 0..300 {
+        day.payments(3 * round);
+    }
+    for _ in 0..10 {
+        day.closed_together();
+        day.force_closed(1_000);
+    }
+    // Any amount to the allowlist, little amounts to strangers until the day's allowance is used up.
+    let reserve = output(300_000_000, wpkh(200), Destination::Stranger);
+    day.allowed(&with_fee(Spend::Onchain, vec![reserve, to_us(9_000)], 4_000));
+    for _ in 0..5 {
+        day.allowed(&with_fee(Spend::Onchain, vec![to_stranger(1_000_000), to_us(9_000)], 3_500));
+    }
+    day.refused(&with_fee(Spend::Onchain, vec![to_stranger(1), to_us(9_000)], 200), "outflow-window");
+    assert!(day.decided > 2_800);
+    // A day later the allowance is back.
+    day.now += 86_400 + 900;
+    day.allowed(&with_fee(Spend::Onchain, vec![to_stranger(1_000_000), to_us(9_000)], 3_500));
+}
+
+/// PSBT funding shows the first commitment before the funding transaction.
+#[test]
+fn a_channel_funded_by_psbt_is_allowed() {
+    let mut day = Day::new();
+    day.facts.open_reservations = 1;
+    day.allowed(&commitment(theirs(0), 9_996_340, 0));
+    day.facts.open_reservations = 0;
+    let funding = output(10_000_000, wsh(5), Destination::OwnFunding(locator(0, 1)));
+    let seen = KnownFunding { output: 1, capacity: sat(10_000_000), pushed: Amount::ZERO };
+    day.facts.known_fundings = vec![seen];
+    day.allowed(&with_fee(Spend::Onchain, vec![to_us(700), funding], 4_000));
+    assert_eq!(day.facts.unmatched_funding_count, 0);
+}
+
+/// With a watchtower each revoked state is backed up as a justice transaction; none of them confirms.
+#[test]
+fn a_watchtower_client_does_not_use_up_the_fees() {
+    let mut day = Day::new();
+    day.facts = known();
+    for _ in 0..2_000 {
+        day.allowed(&with_fee(Spend::Justice, vec![to_us(9_900_000)], 60_000));
+    }
+    assert_eq!(day.fees.sum(day.now), Amount::ZERO);
+}

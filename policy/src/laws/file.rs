@@ -13,23 +13,14 @@ fn refused(text: &str) -> PolicyError {
 
 /// The line of the first occurrence of `what`, from 1.
 fn line_of(text: &str, what: &str) -> usize {
-    1 + text
-        .lines()
-        .position(|line| line.contains(what))
-        .expect("the text has it")
+    1 + text.lines().position(|line| line.contains(what)).expect("the text has it")
 }
 
 #[test]
 fn a_bad_value_is_named_with_its_line_and_key() {
     // (table, key, value, key as named, in the problem)
     let table = [
-        (
-            "outflow",
-            "max_in_window_sat",
-            "-5",
-            "outflow.max_in_window_sat",
-            "-5",
-        ),
+        ("outflow", "max_in_window_sat", "-5", "outflow.max_in_window_sat", "-5"),
         (
             "outflow",
             "max_in_window_sat",
@@ -37,27 +28,9 @@ fn a_bad_value_is_named_with_its_line_and_key() {
             "outflow.max_in_window_sat",
             "2100000000000000 sat",
         ),
-        (
-            "outflow",
-            "max_in_window_sat",
-            "\"lots\"",
-            "outflow.max_in_window_sat",
-            "string \"lots\"",
-        ),
-        (
-            "outflow",
-            "max_in_window_sat",
-            "1.5",
-            "outflow.max_in_window_sat",
-            "1.5",
-        ),
-        (
-            "fees.wallet",
-            "max_rate_sat_per_vb",
-            "0",
-            "fees.wallet.max_rate_sat_per_vb",
-            "1 to 1000000",
-        ),
+        ("outflow", "max_in_window_sat", "\"lots\"", "outflow.max_in_window_sat", "string \"lots\""),
+        ("outflow", "max_in_window_sat", "1.5", "outflow.max_in_window_sat", "1.5"),
+        ("fees.wallet", "max_rate_sat_per_vb", "0", "fees.wallet.max_rate_sat_per_vb", "1 to 1000000"),
         (
             "channels",
             "max_unmatched_funding_count",
@@ -72,20 +45,8 @@ fn a_bad_value_is_named_with_its_line_and_key() {
             "closing.unproven_second_level",
             "`refuse` or `count-as-outflow`",
         ),
-        (
-            "messages",
-            "kinds",
-            "[\"unknown\"]",
-            "messages.kinds",
-            "`tagged`",
-        ),
-        (
-            "messages",
-            "kinds",
-            "[\n  \"invoice\",\n  \"bolt99\",\n]",
-            "messages.kinds",
-            "bolt99",
-        ),
+        ("messages", "kinds", "[\"unknown\"]", "messages.kinds", "`tagged`"),
+        ("messages", "kinds", "[\n  \"invoice\",\n  \"bolt99\",\n]", "messages.kinds", "bolt99"),
         (
             "ecdh",
             "keys",
@@ -93,38 +54,14 @@ fn a_bad_value_is_named_with_its_line_and_key() {
             "ecdh.keys",
             "node, static-backup, tower-session, tower-id",
         ),
-        (
-            "ecdh",
-            "keys",
-            "[\"revocation-root\"]",
-            "ecdh.keys",
-            "static-backup",
-        ),
+        ("ecdh", "keys", "[\"revocation-root\"]", "ecdh.keys", "static-backup"),
         ("musig2", "enabled", "\"no\"", "musig2.enabled", "boolean"),
         ("window", "seconds", "1", "window", "60 to 31,536,000"),
-        (
-            "rules",
-            "sighash",
-            "\"warn\"",
-            "rules.sighash",
-            "`enforce` or `observe`",
-        ),
+        ("rules", "sighash", "\"warn\"", "rules.sighash", "`enforce` or `observe`"),
         ("grants", "client", "\"*\"", "grants.client", "a-z, 0-9"),
         ("grants", "node", "\"\"", "grants.node", "nor \"*\""),
-        (
-            "grants",
-            "operations",
-            "[\"sign-everything\"]",
-            "grants.operations",
-            "`sign-psbt`",
-        ),
-        (
-            "grants",
-            "keys",
-            "[\"family-6\"]",
-            "grants.keys",
-            "`revocation-root`",
-        ),
+        ("grants", "operations", "[\"sign-everything\"]", "grants.operations", "`sign-psbt`"),
+        ("grants", "keys", "[\"family-6\"]", "grants.keys", "`revocation-root`"),
     ];
     for (table, key, value, named, says) in table {
         let edited = edited_text(text(), table, key, value);
@@ -144,30 +81,10 @@ fn a_bad_value_is_named_with_its_line_and_key() {
 fn the_files_own_head_is_checked() {
     for (from, to, key, says) in [
         ("version = 1", "version = 2", "version", "allowed: 1"),
-        (
-            "network = \"regtest\"",
-            "network = \"moonnet\"",
-            "network",
-            "`testnet4`",
-        ),
-        (
-            "profile = \"cautious\"",
-            "profile = \"My Policy\"",
-            "profile",
-            "a-z, 0-9",
-        ),
-        (
-            "profile = \"cautious\"",
-            "profile = \"\"",
-            "profile",
-            "1 to 32",
-        ),
-        (
-            "version = 1",
-            "version = 1\nversion = 1",
-            "version",
-            "duplicate",
-        ),
+        ("network = \"regtest\"", "network = \"moonnet\"", "network", "`testnet4`"),
+        ("profile = \"cautious\"", "profile = \"My Policy\"", "profile", "a-z, 0-9"),
+        ("profile = \"cautious\"", "profile = \"\"", "profile", "1 to 32"),
+        ("version = 1", "version = 1\nversion = 1", "version", "duplicate"),
         ("version = 1", "version = ", "version", "value"),
     ] {
         let error = refused(&text().replace(from, to));
@@ -192,30 +109,19 @@ fn every_key_is_required() {
         let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else {
             continue;
         };
-        let without: Vec<&str> = whole
-            .lines()
-            .enumerate()
-            .filter(|(n, _)| *n != at)
-            .map(|(_, l)| l)
-            .collect();
+        let without: Vec<&str> =
+            whole.lines().enumerate().filter(|(n, _)| *n != at).map(|(_, l)| l).collect();
         let error = refused(&without.join("\n"));
         tried += 1;
         if now == Some("rules") {
-            assert!(
-                error.problem.contains(&format!("given no {key:?}")),
-                "{error}"
-            );
+            assert!(error.problem.contains(&format!("given no {key:?}")), "{error}");
             continue;
         }
         let named = now.map_or(key.to_owned(), |table| format!("{table}.{key}"));
         assert_eq!(error.key, named, "{error}");
         assert!(error.problem.contains("required"), "{error}");
         if let Some(table) = now {
-            assert_eq!(
-                error.line,
-                line_of(&whole, &format!("[{table}]")),
-                "{error}"
-            );
+            assert_eq!(error.line, line_of(&whole, &format!("[{table}]")), "{error}");
         }
     }
     assert!(tried > 50, "only {tried} keys");
@@ -228,11 +134,7 @@ fn unknown_keys_are_refused_in_every_table() {
     let tables: Vec<&str> = whole.lines().filter(|line| line.starts_with('[')).collect();
     assert!(tables.len() > 10);
     for table in tables {
-        let value = if table == "[rules]" {
-            "\"enforce\""
-        } else {
-            "1"
-        };
+        let value = if table == "[rules]" { "\"enforce\"" } else { "1" };
         let error = refused(&whole.replacen(table, &format!("{table}\nbogus = {value}"), 1));
         assert!(error.key.ends_with("bogus"), "{error}");
         assert!(error.problem.contains("bogus"), "{error}");
@@ -245,27 +147,14 @@ fn unknown_keys_are_refused_in_every_table() {
 fn rules_that_protect_money_are_observed_on_local_networks_only() {
     for rule in &crate::rules::ALL {
         for network in Network::ALL {
-            let text = edited_text(
-                Profile::Cautious.render(network),
-                "rules",
-                rule.tag.0,
-                "\"observe\"",
-            );
+            let text = edited_text(Profile::Cautious.render(network), "rules", rule.tag.0, "\"observe\"");
             match Policy::from_toml(&text) {
                 Ok(policy) => {
-                    assert!(
-                        network.is_local() || !rule.protects_money,
-                        "{} on {network}",
-                        rule.tag
-                    );
+                    assert!(network.is_local() || !rule.protects_money, "{} on {network}", rule.tag);
                     assert_eq!(policy.observed_rules(), [rule.tag]);
                 }
                 Err(error) => {
-                    assert!(
-                        !network.is_local() && rule.protects_money,
-                        "{} on {network}: {error}",
-                        rule.tag
-                    );
+                    assert!(!network.is_local() && rule.protects_money, "{} on {network}: {error}", rule.tag);
                     assert_eq!(error.key, format!("rules.{}", rule.tag));
                     assert_eq!(error.line, line_of(&text, "= \"observe\""), "{error}");
                     assert!(error.problem.contains(network.as_str()), "{error}");
@@ -286,109 +175,30 @@ fn listing(network: Network, entries: &str) -> Result<Policy, PolicyError> {
 
 #[test]
 fn allowlist_entries_are_checked_against_the_network() {
-    let address =
-        |address: &str| format!("[[allowlist]]\nlabel = \"cold\"\naddress = \"{address}\"\n");
+    let address = |address: &str| format!("[[allowlist]]\nlabel = \"cold\"\naddress = \"{address}\"\n");
     let script = |script: &str| format!("[[allowlist]]\nlabel = \"cold\"\nscript = \"{script}\"\n");
     let typo = MAINNET.replace("kv8", "kv9");
     for (network, entry, key, says) in [
-        (
-            Network::Mainnet,
-            address(TESTNET),
-            "allowlist.address",
-            "another network",
-        ),
-        (
-            Network::Regtest,
-            address(TESTNET),
-            "allowlist.address",
-            "an address of regtest",
-        ),
-        (
-            Network::Signet,
-            address(MAINNET),
-            "allowlist.address",
-            "another network",
-        ),
-        (
-            Network::Simnet,
-            address(TESTNET),
-            "allowlist.address",
-            "give the script",
-        ),
-        (
-            Network::Mainnet,
-            address(&typo),
-            "allowlist.address",
-            "not a bitcoin address",
-        ),
-        (
-            Network::Mainnet,
-            address(""),
-            "allowlist.address",
-            "not a bitcoin address",
-        ),
-        (
-            Network::Mainnet,
-            script("0014zz"),
-            "allowlist.script",
-            "not hex",
-        ),
-        (
-            Network::Mainnet,
-            script(""),
-            "allowlist.script",
-            "no script that coins are kept in",
-        ),
-        (
-            Network::Mainnet,
-            script("6a0401020304"),
-            "allowlist.script",
-            "no script that coins are kept in",
-        ),
-        (
-            Network::Mainnet,
-            script("51"),
-            "allowlist.script",
-            "no script that coins are kept in",
-        ),
-        (
-            Network::Mainnet,
-            address(MAINNET) + &script(SCRIPT),
-            "allowlist.script",
-            "it is \"cold\" already",
-        ),
-        (
-            Network::Mainnet,
-            "[[allowlist]]\nlabel = \"cold\"\n".into(),
-            "allowlist.label",
-            "exactly one",
-        ),
-        (
-            Network::Mainnet,
-            address(MAINNET) + "script = \"00\"\n",
-            "allowlist.label",
-            "exactly one",
-        ),
-        (
-            Network::Mainnet,
-            address(MAINNET).replace("cold", " "),
-            "allowlist.label",
-            "1 to 64",
-        ),
-        (
-            Network::Mainnet,
-            address(MAINNET).replace("label = \"cold\"\n", ""),
-            "allowlist.label",
-            "required",
-        ),
+        (Network::Mainnet, address(TESTNET), "allowlist.address", "another network"),
+        (Network::Regtest, address(TESTNET), "allowlist.address", "an address of regtest"),
+        (Network::Signet, address(MAINNET), "allowlist.address", "another network"),
+        (Network::Simnet, address(TESTNET), "allowlist.address", "give the script"),
+        (Network::Mainnet, address(&typo), "allowlist.address", "not a bitcoin address"),
+        (Network::Mainnet, address(""), "allowlist.address", "not a bitcoin address"),
+        (Network::Mainnet, script("0014zz"), "allowlist.script", "not hex"),
+        (Network::Mainnet, script(""), "allowlist.script", "no script that coins are kept in"),
+        (Network::Mainnet, script("6a0401020304"), "allowlist.script", "no script that coins are kept in"),
+        (Network::Mainnet, script("51"), "allowlist.script", "no script that coins are kept in"),
+        (Network::Mainnet, address(MAINNET) + &script(SCRIPT), "allowlist.script", "it is \"cold\" already"),
+        (Network::Mainnet, "[[allowlist]]\nlabel = \"cold\"\n".into(), "allowlist.label", "exactly one"),
+        (Network::Mainnet, address(MAINNET) + "script = \"00\"\n", "allowlist.label", "exactly one"),
+        (Network::Mainnet, address(MAINNET).replace("cold", " "), "allowlist.label", "1 to 64"),
+        (Network::Mainnet, address(MAINNET).replace("label = \"cold\"\n", ""), "allowlist.label", "required"),
     ] {
         let error = listing(network, &entry).expect_err(&entry);
         assert_eq!(error.key, key, "{error}");
         assert!(error.problem.contains(says), "{error}");
-        assert!(
-            error.line > Profile::Cautious.render(network).lines().count(),
-            "{error}"
-        );
+        assert!(error.line > Profile::Cautious.render(network).lines().count(), "{error}");
     }
     let expected = bitcoin::ScriptBuf::from_hex(SCRIPT).expect("hex");
     for (network, entry) in [

@@ -33,13 +33,8 @@ const LIMITS: [(&str, &str, u64, u64); 19] = [
 ];
 
 fn with(table: &str, key: &str, value: u64) -> Policy {
-    let switch =
-        matches!(key, "channels" if table == "taproot") || matches!(key, "schnorr" | "enabled");
-    if switch {
-        edited(table, key, value == 1)
-    } else {
-        edited(table, key, value)
-    }
+    let switch = matches!(key, "channels" if table == "taproot") || matches!(key, "schnorr" | "enabled");
+    if switch { edited(table, key, value == 1) } else { edited(table, key, value) }
 }
 
 fn amount() -> impl Strategy<Value = u64> {
@@ -75,18 +70,11 @@ fn outputs() -> impl Strategy<Value = Vec<OutputFact>> {
         1 => Just(Destination::Unspendable),
         2 => Just(Destination::Stranger),
     ];
-    prop::collection::vec(
-        (amount(), 0u8..4, to).prop_map(|(sats, n, to)| output(sats, wsh(n), to)),
-        0..4,
-    )
+    prop::collection::vec((amount(), 0u8..4, to).prop_map(|(sats, n, to)| output(sats, wsh(n), to)), 0..4)
 }
 
 fn locks() -> impl Strategy<Value = Lock> {
-    prop_oneof![
-        Just(Lock::P2wsh),
-        Just(Lock::TaprootKeyBip86),
-        Just(Lock::TaprootScript)
-    ]
+    prop_oneof![Just(Lock::P2wsh), Just(Lock::TaprootKeyBip86), Just(Lock::TaprootScript)]
 }
 
 prop_compose! {
@@ -125,41 +113,18 @@ fn cases() -> impl Strategy<Value = Case> {
         Just(MessageKind::NodeAnnouncement),
         any::<bool>().prop_map(|names_key| MessageKind::ChannelAnnouncement { names_key }),
         Just(MessageKind::Tagged { tag: "t".into() }),
-        Just(MessageKind::Unknown {
-            looks_like: "?".into()
-        }),
+        Just(MessageKind::Unknown { looks_like: "?".into() }),
     ];
     let messages = (0u32..11, 0u32..2, kinds, any::<bool>(), any::<bool>()).prop_map(
         |(f, i, kind, schnorr, tap_tweak)| {
-            Ask::Message(MessageAsk {
-                key: locator(f, i),
-                kind,
-                schnorr,
-                tap_tweak,
-            })
+            Ask::Message(MessageAsk { key: locator(f, i), kind, schnorr, tap_tweak })
         },
     );
-    let points = (
-        0u32..11,
-        prop::option::of((0u32..3).prop_map(|i| locator(0, i))),
-    )
-        .prop_map(|(f, own)| {
-            Ask::Ecdh(EcdhAsk {
-                key: locator(f, 1),
-                with_own_multisig: own,
-            })
-        });
+    let points = (0u32..11, prop::option::of((0u32..3).prop_map(|i| locator(0, i))))
+        .prop_map(|(f, own)| Ask::Ecdh(EcdhAsk { key: locator(f, 1), with_own_multisig: own }));
     let sessions = (any::<bool>(), any::<bool>()).prop_map(|(pregenerated_nonce, create)| {
-        let step = if create {
-            Musig2Step::Create
-        } else {
-            Musig2Step::Sign
-        };
-        Ask::Musig2(Musig2Ask {
-            key: locator(0, 3),
-            pregenerated_nonce,
-            step,
-        })
+        let step = if create { Musig2Step::Create } else { Musig2Step::Sign };
+        Ask::Musig2(Musig2Ask { key: locator(0, 3), pregenerated_nonce, step })
     });
     prop_oneof![12 => spend_asks().prop_map(Ask::Spend), 1 => messages, 1 => points, 1 => sessions]
         .prop_map(case)
@@ -268,10 +233,8 @@ fn chance_reaches_yes_and_every_no() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = (cases(), facts());
-    let policies: Vec<Policy> = LIMITS
-        .iter()
-        .map(|(table, key, least, _)| with(table, key, *least))
-        .collect();
+    let policies: Vec<Policy> =
+        LIMITS.iter().map(|(table, key, least, _)| with(table, key, *least)).collect();
     let (mut yes, mut tags) = (0, std::collections::BTreeSet::new());
     for _ in 0..6_000 {
         let (case, facts) = strategy.new_tree(&mut runner).expect("a case").current();
@@ -282,10 +245,7 @@ fn chance_reaches_yes_and_every_no() {
         }
     }
     assert!(yes > 5_000, "{yes} yeses");
-    let missing: Vec<_> = rules::ALL
-        .iter()
-        .filter(|rule| !tags.contains(rule.tag.0))
-        .map(|rule| rule.tag)
-        .collect();
+    let missing: Vec<_> =
+        rules::ALL.iter().filter(|rule| !tags.contains(rule.tag.0)).map(|rule| rule.tag).collect();
     assert!(missing.is_empty(), "never violated: {missing:?}");
 }

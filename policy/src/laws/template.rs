@@ -20,21 +20,12 @@ fn lab_is_refused_where_coins_are_worth_something() {
         }
     }
     // Under another name it is refused for the first rule that protects money.
-    let renamed = Profile::Lab
-        .render(Network::Mainnet)
-        .replace("profile = \"lab\"", "profile = \"harmless\"");
-    assert_eq!(
-        Policy::from_toml(&renamed).expect_err("observes").key,
-        "rules.grant"
-    );
+    let renamed =
+        Profile::Lab.render(Network::Mainnet).replace("profile = \"lab\"", "profile = \"harmless\"");
+    assert_eq!(Policy::from_toml(&renamed).expect_err("observes").key, "rules.grant");
     // And its name is refused even if it enforces everything.
-    let enforcing = Profile::Lab
-        .render(Network::Mainnet)
-        .replace("observe", "enforce");
-    assert_eq!(
-        Policy::from_toml(&enforcing).expect_err("lab").key,
-        "profile"
-    );
+    let enforcing = Profile::Lab.render(Network::Mainnet).replace("observe", "enforce");
+    assert_eq!(Policy::from_toml(&enforcing).expect_err("lab").key, "profile");
 }
 
 #[test]
@@ -67,8 +58,7 @@ fn lab_differs_from_cautious_only_in_what_it_observes_and_grants() {
 #[test]
 fn the_canonical_form_reads_back_as_itself() {
     let entry = "\n[[allowlist]]\nlabel = \"cold \\\"reserve\\\"\"\nscript = \"0014751e76e8199196d454941c45d1b3a323f1433bd6\"\n";
-    let policy =
-        Policy::from_toml(&(Profile::Cautious.render(Network::Regtest) + entry)).expect("a policy");
+    let policy = Policy::from_toml(&(Profile::Cautious.render(Network::Regtest) + entry)).expect("a policy");
     let canonical = policy.to_toml();
     let again = Policy::from_toml(&canonical).expect("the canonical form is a policy");
     assert_eq!(again.to_toml(), canonical);
@@ -78,9 +68,7 @@ fn the_canonical_form_reads_back_as_itself() {
 
 #[test]
 fn comments_do_not_change_the_digest_and_limits_do() {
-    let commented = Profile::Cautious
-        .render(Network::Regtest)
-        .replace("[window]", "# more words\n[window]");
+    let commented = Profile::Cautious.render(Network::Regtest).replace("[window]", "# more words\n[window]");
     let same = Policy::from_toml(&commented).expect("a policy");
     assert_eq!(same.digest_input(), cautious().digest_input());
     let other = edited("outflow", "max_in_window_sat", 5_000_001);
@@ -102,10 +90,6 @@ fn tags_are_names_and_no_two_are_alike() {
     tags.dedup();
     assert_eq!(tags.len(), rules::ALL.len());
     for tag in tags {
-        assert!(
-            tag.chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
-            "{tag}"
-        );
+        assert!(tag.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{tag}");
     }
 }

@@ -25,11 +25,7 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(_) = &case.ask else { return };
     for (outpoint, before, now) in &facts.amount_conflicts {
         let value = format!("{outpoint} with {}", Sat(*now));
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("{}, as before", Sat(*before)),
-        ));
+        found.push(Violation::new(TAG, value, format!("{}, as before", Sat(*before))));
     }
 }
 
@@ -40,14 +36,8 @@ mod tests {
 
     #[test]
     fn another_amount_for_a_known_outpoint_is_refused() {
-        let conflicts = vec![
-            (outpoint(1), sat(100_000_000), sat(10_000)),
-            (outpoint(2), sat(1), sat(2)),
-        ];
-        let facts = Facts {
-            amount_conflicts: conflicts,
-            ..known()
-        };
+        let conflicts = vec![(outpoint(1), sat(100_000_000), sat(10_000)), (outpoint(2), sat(1), sat(2))];
+        let facts = Facts { amount_conflicts: conflicts, ..known() };
         let mut found = Vec::new();
         check(&cautious(), &onchain(vec![to_us(1)]), &facts, &mut found);
         assert_eq!(found.len(), 2);
@@ -57,11 +47,6 @@ mod tests {
 
     #[test]
     fn no_conflict_passes() {
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &onchain(vec![to_us(1)]),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &onchain(vec![to_us(1)]), &known()));
     }
 }

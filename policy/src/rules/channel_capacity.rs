@@ -16,12 +16,8 @@ use crate::words::Sat;
 /// The rule's name.
 pub const TAG: Tag = Tag("channel-capacity");
 
-pub(super) const RULE: Rule = Rule {
-    tag: TAG,
-    summary: "new channels are limited in size",
-    protects_money: true,
-    check,
-};
+pub(super) const RULE: Rule =
+    Rule { tag: TAG, summary: "new channels are limited in size", protects_money: true, check };
 
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
@@ -29,17 +25,13 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
     let mut judge = |capacity| {
         if capacity > limit {
             let value = format!("a channel of {}", Sat(capacity));
-            found.push(Violation::new(
-                TAG,
-                value,
-                format!("at most {} per channel", Sat(limit)),
-            ));
+            found.push(Violation::new(TAG, value, format!("at most {} per channel", Sat(limit))));
         }
     };
     if let Some(capacity) = new_channel::capacity(ask, facts) {
         judge(capacity);
     }
-    leaving::unmatched_fundings(policy, ask, facts).for_each(|output| judge(output.amount));
+    leaving::unmatched_fundings(policy, ask, facts).for_each(|(_, output)| judge(output.amount));
 }
 
 #[cfg(test)]
@@ -55,58 +47,24 @@ mod tests {
     fn channels_that_are_too_large_do_not_open() {
         let unseen = Facts::default();
         for kind in [theirs(0), ours(0)] {
-            assert!(violated(
-                TAG,
-                &cautious(),
-                &opening(kind.clone(), 16_777_216),
-                &unseen
-            ));
-            assert!(!violated(
-                TAG,
-                &cautious(),
-                &opening(kind, 16_777_215),
-                &unseen
-            ));
+            assert!(violated(TAG, &cautious(), &opening(kind.clone(), 16_777_216), &unseen));
+            assert!(!violated(TAG, &cautious(), &opening(kind, 16_777_215), &unseen));
         }
         // The journal knows the capacity better than a small amount says.
-        let recorded = Facts {
-            channel_capacity: Some(sat(20_000_000)),
-            ..Facts::default()
-        };
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &opening(theirs(0), 10_000),
-            &recorded
-        ));
+        let recorded = Facts { channel_capacity: Some(sat(20_000_000)), ..Facts::default() };
+        assert!(violated(TAG, &cautious(), &opening(theirs(0), 10_000), &recorded));
     }
 
     #[test]
     fn each_funding_output_is_judged() {
-        let fundings = vec![
-            to_funding(16_777_216),
-            to_funding(16_777_215),
-            to_funding(20_000_000),
-        ];
-        assert_eq!(
-            violations(TAG, &cautious(), &onchain(fundings), &known()),
-            2
-        );
-        let again = output(
-            16_777_216,
-            wsh(5),
-            crate::Destination::OwnFunding(locator(0, 1)),
-        );
+        let fundings = vec![to_funding(16_777_216), to_funding(16_777_215), to_funding(20_000_000)];
+        assert_eq!(violations(TAG, &cautious(), &onchain(fundings), &known()), 2);
+        let again = output(16_777_216, wsh(5), crate::Destination::OwnFunding(locator(0, 1)));
         assert!(violated(TAG, &cautious(), &onchain(vec![again]), &known()));
     }
 
     #[test]
     fn a_channel_that_is_open_goes_on_under_a_smaller_cap() {
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &opening(theirs(7), 50_000_000),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &opening(theirs(7), 50_000_000), &known()));
     }
 }

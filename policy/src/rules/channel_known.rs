@@ -28,15 +28,8 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
         _ => return,
     };
     if !facts.channel_known {
-        let value = format!(
-            "{} on {channel}, never seen before",
-            describe::kind(&ask.spend)
-        );
-        found.push(Violation::new(
-            TAG,
-            value,
-            "channels whose first commitment was signed here",
-        ));
+        let value = format!("{} on {channel}, never seen before", describe::kind(&ask.spend));
+        found.push(Violation::new(TAG, value, "channels whose first commitment was signed here"));
     }
 }
 
@@ -58,12 +51,7 @@ mod tests {
     #[test]
     fn first_commitments_open_a_channel() {
         for kind in [theirs(0), ours(0)] {
-            assert!(!violated(
-                TAG,
-                &cautious(),
-                &spend_case(kind, vec![to_stranger(5)]),
-                &Facts::default()
-            ));
+            assert!(!violated(TAG, &cautious(), &spend_case(kind, vec![to_stranger(5)]), &Facts::default()));
         }
     }
 }

@@ -11,25 +11,19 @@ use crate::leaving;
 use crate::new_channel;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
-use crate::words::{Sat, plus};
+use crate::words::{Sat, plus, sum};
 use bitcoin::Amount;
 
 /// The rule's name.
 pub const TAG: Tag = Tag("channels-total");
 
-pub(super) const RULE: Rule = Rule {
-    tag: TAG,
-    summary: "all channels of a node together are limited",
-    protects_money: true,
-    check,
-};
+pub(super) const RULE: Rule =
+    Rule { tag: TAG, summary: "all channels of a node together are limited", protects_money: true, check };
 
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     let limit = policy.file.channels.max_total_sat.amount();
-    let funded = leaving::unmatched_fundings(policy, ask, facts)
-        .map(|output| output.amount)
-        .fold(Amount::ZERO, plus);
+    let funded = sum(leaving::unmatched_fundings(policy, ask, facts).map(|(_, output)| output.amount));
     let (before, added) = match new_channel::capacity(ask, facts) {
         // Its funding output is among the unmatched until this commitment matches it.
         Some(capacity) => (facts.channels_total, capacity),
@@ -40,11 +34,7 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
     };
     if plus(before, added) > limit {
         let value = format!("{} more after {}", Sat(added), Sat(before));
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("at most {} in all channels of a node", Sat(limit)),
-        ));
+        found.push(Violation::new(TAG, value, format!("at most {} in all channels of a node", Sat(limit))));
     }
 }
 
@@ -54,11 +44,7 @@ mod tests {
     use crate::fixture::*;
 
     fn full(channels: u64, unmatched: u64) -> Facts {
-        Facts {
-            channels_total: sat(channels),
-            unmatched_funding: sat(unmatched),
-            ..Facts::default()
-        }
+        Facts { channels_total: sat(channels), unmatched_funding: sat(unmatched), ..Facts::default() }
     }
 
     #[test]
@@ -66,50 +52,26 @@ mod tests {
         let opening = spend_case(theirs(0), vec![to_stranger(9_999_000)]);
         assert!(violated(TAG, &cautious(), &opening, &full(490_000_001, 0)));
         // Its own funding output is the unmatched one.
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &opening,
-            &full(490_000_000, 10_000_000)
-        ));
+        assert!(!violated(TAG, &cautious(), &opening, &full(490_000_000, 10_000_000)));
     }
 
     #[test]
     fn one_funding_too_many_is_not_signed() {
         let funding = onchain(vec![to_funding(5_000_000), to_funding(5_000_000)]);
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &funding,
-            &full(480_000_000, 10_000_001)
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &funding,
-            &full(480_000_000, 10_000_000)
-        ));
-        let again = Facts {
-            already_charged: true,
-            ..full(490_000_000, 10_000_000)
-        };
+        assert!(violated(TAG, &cautious(), &funding, &full(480_000_000, 10_000_001)));
+        assert!(!violated(TAG, &cautious(), &funding, &full(480_000_000, 10_000_000)));
+        let again = Facts { already_charged: true, ..full(490_000_000, 10_000_000) };
         assert!(!violated(TAG, &cautious(), &funding, &again));
     }
 
     #[test]
     fn what_opens_nothing_passes_when_full() {
-        for asked in [
-            onchain(vec![to_us(5)]),
-            spend_case(theirs(7), vec![to_us(5)]),
-        ] {
+        for asked in [onchain(vec![to_us(5)]), spend_case(theirs(7), vec![to_us(5)])] {
             assert!(!violated(
                 TAG,
                 &cautious(),
                 &asked,
-                &Facts {
-                    channel_known: true,
-                    ..full(900_000_000, 0)
-                }
+                &Facts { channel_known: true, ..full(900_000_000, 0) }
             ));
         }
     }

@@ -28,9 +28,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     let judged = match ask.spend {
         Spend::Sweep(_) | Spend::Justice => true,
-        Spend::HolderHtlc { .. } => {
-            policy.file.closing.unproven_second_level == UnprovenSecondLevel::Refuse
-        }
+        Spend::HolderHtlc { .. } => policy.file.closing.unproven_second_level == UnprovenSecondLevel::Refuse,
         _ => false,
     };
     if !judged {
@@ -43,11 +41,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
             describe::kind(&ask.spend),
             describe::payee(policy, output)
         );
-        found.push(Violation::new(
-            TAG,
-            value,
-            "our wallet within the lookahead, or the allowlist",
-        ));
+        found.push(Violation::new(TAG, value, "our wallet within the lookahead, or the allowlist"));
     }
 }
 
@@ -72,21 +66,12 @@ mod tests {
             to_funding(1),
             output(1, wsh(5), Destination::OwnFunding(locator(0, 1))),
             output(1, wsh(5), Destination::OwnChannel),
-            output(
-                1,
-                bitcoin::ScriptBuf::new_op_return([0; 4]),
-                Destination::Unspendable,
-            ),
+            output(1, bitcoin::ScriptBuf::new_op_return([0; 4]), Destination::Unspendable),
         ];
         for kind in CLOSING {
             for output in &elsewhere {
                 let asked = spend_case(kind.clone(), vec![to_us(5), output.clone()]);
-                assert_eq!(
-                    violations(TAG, &cautious(), &asked, &known()),
-                    1,
-                    "{kind:?} {:?}",
-                    output.to
-                );
+                assert_eq!(violations(TAG, &cautious(), &asked, &known()), 1, "{kind:?} {:?}", output.to);
             }
         }
     }
@@ -97,21 +82,14 @@ mod tests {
         let unproven = spend_case(our_htlc(), vec![to_stranger(5)]);
         assert!(violated(TAG, &strict, &unproven, &known()));
         assert!(!violated(TAG, &cautious(), &unproven, &known()));
-        let proven = spend_case(
-            our_htlc(),
-            vec![output(5, wsh(5), Destination::OwnChannel), to_us(6)],
-        );
+        let proven = spend_case(our_htlc(), vec![output(5, wsh(5), Destination::OwnChannel), to_us(6)]);
         assert!(!violated(TAG, &strict, &proven, &known()));
     }
 
     #[test]
     fn we_and_the_allowlist_collect() {
         let policy = allowing(&wpkh(9));
-        let nothing = output(
-            0,
-            bitcoin::ScriptBuf::new_op_return([0; 4]),
-            Destination::Unspendable,
-        );
+        let nothing = output(0, bitcoin::ScriptBuf::new_op_return([0; 4]), Destination::Unspendable);
         for kind in CLOSING {
             assert!(!violated(
                 TAG,

@@ -23,10 +23,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    if !matches!(
-        ask.spend,
-        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. }
-    ) {
+    if !matches!(ask.spend, Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. }) {
         return;
     }
     let limit = policy.file.fees.commitment.max_per_transaction_sat.amount();
@@ -34,11 +31,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         && fee > limit
     {
         let value = format!("fee of {} for {}", Sat(fee), describe::kind(&ask.spend));
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("at most {}", Sat(limit)),
-        ));
+        found.push(Violation::new(TAG, value, format!("at most {}", Sat(limit))));
     }
 }
 
@@ -56,26 +49,11 @@ mod tests {
     #[test]
     fn a_commitment_that_is_all_fee_is_refused() {
         for kind in [theirs(3), ours(3)] {
-            assert!(violated(
-                TAG,
-                &cautious(),
-                &with_fee(kind.clone(), 1_000_001),
-                &known()
-            ));
-            assert!(!violated(
-                TAG,
-                &cautious(),
-                &with_fee(kind, 1_000_000),
-                &known()
-            ));
+            assert!(violated(TAG, &cautious(), &with_fee(kind.clone(), 1_000_001), &known()));
+            assert!(!violated(TAG, &cautious(), &with_fee(kind, 1_000_000), &known()));
         }
         assert!(
-            !violated(
-                TAG,
-                &cautious(),
-                &with_fee(Spend::Onchain, 1_000_001),
-                &known()
-            ),
+            !violated(TAG, &cautious(), &with_fee(Spend::Onchain, 1_000_001), &known()),
             "fee-cap has those"
         );
     }

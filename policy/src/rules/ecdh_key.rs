@@ -25,8 +25,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Ecdh(ask) = &case.ask else { return };
     let group = KeyGroup::of_family(ask.key.family);
     let keys = policy.file.ecdh.keys.get_ref();
-    let listed =
-        group.is_some_and(|group| group == KeyGroup::RevocationRoot || keys.contains(&group));
+    let listed = group.is_some_and(|group| group == KeyGroup::RevocationRoot || keys.contains(&group));
     if !listed {
         let group = group.map_or("unknown", KeyGroup::as_str);
         let mut allowed: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
@@ -47,24 +46,13 @@ mod tests {
     #[test]
     fn keys_that_lock_coins_or_backups_answer_nothing() {
         for family in [0, 1, 2, 3, 4, 7, 10, 255, u32::MAX] {
-            assert!(
-                violated(TAG, &cautious(), &ecdh(locator(family, 0), None), &known()),
-                "{family}"
-            );
+            assert!(violated(TAG, &cautious(), &ecdh(locator(family, 0), None), &known()), "{family}");
         }
         for family in [5, 6, 8, 9] {
-            assert!(
-                !violated(TAG, &cautious(), &ecdh(locator(family, 0), None), &known()),
-                "{family}"
-            );
+            assert!(!violated(TAG, &cautious(), &ecdh(locator(family, 0), None), &known()), "{family}");
         }
         let backup = edited("ecdh", "keys", "[\"static-backup\"]");
-        assert!(!violated(
-            TAG,
-            &backup,
-            &ecdh(locator(7, 0), None),
-            &known()
-        ));
+        assert!(!violated(TAG, &backup, &ecdh(locator(7, 0), None), &known()));
         assert!(violated(TAG, &backup, &ecdh(locator(6, 0), None), &known()));
     }
 }

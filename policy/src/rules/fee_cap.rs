@@ -36,11 +36,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let limit = limits.max_per_transaction_sat.amount();
     if fee > limit {
         let value = format!("fee of {} for {}", Sat(fee), describe::kind(&ask.spend));
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("at most {} ({class})", Sat(limit)),
-        ));
+        found.push(Violation::new(TAG, value, format!("at most {} ({class})", Sat(limit))));
     }
 }
 
@@ -66,12 +62,7 @@ mod tests {
             (our_htlc(), 1_000_000),
             (mutual_close(0, false), 1_000_000),
         ] {
-            assert!(violated(
-                TAG,
-                &cautious(),
-                &with_fee(kind.clone(), cap + 1),
-                &known()
-            ));
+            assert!(violated(TAG, &cautious(), &with_fee(kind.clone(), cap + 1), &known()));
             assert!(!violated(TAG, &cautious(), &with_fee(kind, cap), &known()));
         }
     }
@@ -87,11 +78,6 @@ mod tests {
 
     #[test]
     fn the_peers_htlc_pays_its_own_fee() {
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &with_fee(peers_htlc(5), 3_000_000),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &with_fee(peers_htlc(5), 3_000_000), &known()));
     }
 }

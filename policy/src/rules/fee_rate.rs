@@ -14,28 +14,19 @@ use crate::words::{Grouped, Sat};
 /// The rule's name.
 pub const TAG: Tag = Tag("fee-rate");
 
-pub(super) const RULE: Rule = Rule {
-    tag: TAG,
-    summary: "feerates are limited",
-    protects_money: false,
-    check,
-};
+pub(super) const RULE: Rule =
+    Rule { tag: TAG, summary: "feerates are limited", protects_money: false, check };
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, &ask.spend))
-    else {
+    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, &ask.spend)) else {
         return;
     };
     let limit = limits.max_rate_sat_per_vb.sat_per_vb();
     let vbytes = ask.weight.to_wu().div_ceil(4);
     if fee.to_sat() > limit.saturating_mul(vbytes) {
         let value = format!("{} for {} vB", Sat(fee), Grouped(vbytes));
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("at most {} sat/vB ({class})", Grouped(limit)),
-        ));
+        found.push(Violation::new(TAG, value, format!("at most {} sat/vB ({class})", Grouped(limit))));
     }
 }
 
@@ -55,52 +46,17 @@ mod tests {
     #[test]
     fn feerates_above_the_limit_are_refused() {
         // 600 wu are 150 vB.
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &at(Spend::Onchain, 300 * 150 + 1, 600),
-            &known()
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &at(Spend::Onchain, 300 * 150, 600),
-            &known()
-        ));
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &at(Spend::Justice, 1_200 * 150 + 1, 600),
-            &known()
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &at(Spend::Justice, 1_200 * 150, 600),
-            &known()
-        ));
+        assert!(violated(TAG, &cautious(), &at(Spend::Onchain, 300 * 150 + 1, 600), &known()));
+        assert!(!violated(TAG, &cautious(), &at(Spend::Onchain, 300 * 150, 600), &known()));
+        assert!(violated(TAG, &cautious(), &at(Spend::Justice, 1_200 * 150 + 1, 600), &known()));
+        assert!(!violated(TAG, &cautious(), &at(Spend::Justice, 1_200 * 150, 600), &known()));
         // A part of a virtual byte is a whole one.
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &at(Spend::Onchain, 300 * 151, 601),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &at(Spend::Onchain, 300 * 151, 601), &known()));
     }
 
     #[test]
     fn absurd_weights_do_not_overflow() {
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &at(Spend::Onchain, 1, 0),
-            &known()
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &at(Spend::Onchain, 1, u64::MAX - 3),
-            &known()
-        ));
+        assert!(violated(TAG, &cautious(), &at(Spend::Onchain, 1, 0), &known()));
+        assert!(!violated(TAG, &cautious(), &at(Spend::Onchain, 1, u64::MAX - 3), &known()));
     }
 }

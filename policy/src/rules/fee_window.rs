@@ -15,31 +15,22 @@ use crate::words::{Sat, Span, less, plus};
 /// The rule's name.
 pub const TAG: Tag = Tag("fee-window");
 
-pub(super) const RULE: Rule = Rule {
-    tag: TAG,
-    summary: "fees are limited over the rolling window",
-    protects_money: true,
-    check,
-};
+pub(super) const RULE: Rule =
+    Rule { tag: TAG, summary: "fees are limited over the rolling window", protects_money: true, check };
 
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     if facts.already_charged || !fee_class::counts(&ask.spend) {
         return;
     }
-    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, &ask.spend))
-    else {
+    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, &ask.spend)) else {
         return;
     };
     let before = less(facts.fees_in_window, facts.replaced_fee);
     let limit = limits.max_in_window_sat.amount();
     if fee > facts.replaced_fee && plus(before, fee) > limit {
         let value = format!("fee of {} after {}", Sat(fee), Sat(before));
-        let limit = format!(
-            "at most {} in {} ({class})",
-            Sat(limit),
-            Span(policy.window().seconds())
-        );
+        let limit = format!("at most {} in {} ({class})", Sat(limit), Span(policy.window().seconds()));
         found.push(Violation::new(TAG, value, limit));
     }
 }
@@ -57,49 +48,21 @@ mod tests {
     }
 
     fn paid(before: u64) -> Facts {
-        Facts {
-            fees_in_window: sat(before),
-            ..known()
-        }
+        Facts { fees_in_window: sat(before), ..known() }
     }
 
     #[test]
     fn fees_beyond_the_window_are_refused() {
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &with_fee(Spend::Onchain, 1_001),
-            &paid(1_999_000)
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &with_fee(Spend::Onchain, 1_000),
-            &paid(1_999_000)
-        ));
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &with_fee(Spend::Onchain, 1),
-            &paid(u64::MAX)
-        ));
+        assert!(violated(TAG, &cautious(), &with_fee(Spend::Onchain, 1_001), &paid(1_999_000)));
+        assert!(!violated(TAG, &cautious(), &with_fee(Spend::Onchain, 1_000), &paid(1_999_000)));
+        assert!(violated(TAG, &cautious(), &with_fee(Spend::Onchain, 1), &paid(u64::MAX)));
     }
 
     #[test]
     fn closing_has_room_when_the_wallet_has_none() {
         let sweep = || Spend::Sweep(crate::SweepOf::Delayed);
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &with_fee(sweep(), 500_000),
-            &paid(2_000_000)
-        ));
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &with_fee(sweep(), 500_000),
-            &paid(9_500_001)
-        ));
+        assert!(!violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(2_000_000)));
+        assert!(violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(9_500_001)));
     }
 
     #[test]
@@ -107,44 +70,10 @@ mod tests {
         let full = paid(10_000_000);
         let bump = with_fee(Spend::Sweep(crate::SweepOf::Delayed), 700);
         assert!(violated(TAG, &cautious(), &bump, &full));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &bump,
-            &Facts {
-                already_charged: true,
-                ..full.clone()
-            }
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &bump,
-            &Facts {
-                replaced_fee: sat(700),
-                ..full.clone()
-            }
-        ));
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &bump,
-            &Facts {
-                replaced_fee: sat(699),
-                ..full.clone()
-            }
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &with_fee(Spend::Justice, 700),
-            &full
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &with_fee(theirs(9), 700),
-            &full
-        ));
+        assert!(!violated(TAG, &cautious(), &bump, &Facts { already_charged: true, ..full.clone() }));
+        assert!(!violated(TAG, &cautious(), &bump, &Facts { replaced_fee: sat(700), ..full.clone() }));
+        assert!(violated(TAG, &cautious(), &bump, &Facts { replaced_fee: sat(699), ..full.clone() }));
+        assert!(!violated(TAG, &cautious(), &with_fee(Spend::Justice, 700), &full));
+        assert!(!violated(TAG, &cautious(), &with_fee(theirs(9), 700), &full));
     }
 }

@@ -27,16 +27,11 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         return;
     };
     let limit = policy.file.channels.max_force_closes_in_window;
-    if *number > 0
-        && !facts.already_charged
-        && facts.force_closes_in_window.saturating_add(1) > limit
-    {
+    if *number > 0 && !facts.already_charged && facts.force_closes_in_window.saturating_add(1) > limit {
         let before = facts.force_closes_in_window;
         let value = format!("own commitment {number} of {channel} after {before} other channels");
-        let limit = format!(
-            "own commitments of at most {limit} channels in {}",
-            Span(policy.window().seconds())
-        );
+        let limit =
+            format!("own commitments of at most {limit} channels in {}", Span(policy.window().seconds()));
         found.push(Violation::new(TAG, value, limit));
     }
 }
@@ -48,35 +43,14 @@ mod tests {
 
     #[test]
     fn too_many_channels_at_once_are_refused() {
-        let after = |others| Facts {
-            force_closes_in_window: others,
-            ..known()
-        };
+        let after = |others| Facts { force_closes_in_window: others, ..known() };
         let close = spend_case(ours(8), vec![to_stranger(5)]);
         assert!(violated(TAG, &cautious(), &close, &after(40)));
         assert!(violated(TAG, &cautious(), &close, &after(u32::MAX)));
         assert!(!violated(TAG, &cautious(), &close, &after(39)));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &close,
-            &Facts {
-                already_charged: true,
-                ..after(40)
-            }
-        ));
+        assert!(!violated(TAG, &cautious(), &close, &Facts { already_charged: true, ..after(40) }));
         // lnd asks for number 0 when the funding confirms.
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &spend_case(ours(0), vec![to_stranger(5)]),
-            &after(40)
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &spend_case(theirs(8), vec![to_stranger(5)]),
-            &after(40)
-        ));
+        assert!(!violated(TAG, &cautious(), &spend_case(ours(0), vec![to_stranger(5)]), &after(40)));
+        assert!(!violated(TAG, &cautious(), &spend_case(theirs(8), vec![to_stranger(5)]), &after(40)));
     }
 }

@@ -33,10 +33,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         found.push(Violation::new(TAG, value, "the operation that was granted"));
     }
     match &case.ask {
-        Ask::Spend(ask) => ask
-            .signed
-            .iter()
-            .for_each(|input| granted(policy, case, input.key, found)),
+        Ask::Spend(ask) => ask.signed.iter().for_each(|input| granted(policy, case, input.key, found)),
         Ask::Message(ask) => granted(policy, case, KeyPath::Lightning(ask.key), found),
         Ask::Ecdh(ask) => granted(policy, case, KeyPath::Lightning(ask.key), found),
         Ask::Musig2(ask) => granted(policy, case, KeyPath::Lightning(ask.key), found),
@@ -46,11 +43,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
 fn granted(policy: &Policy, case: &Case, key: KeyPath, found: &mut Vec<Violation>) {
     let group = KeyGroup::of(key);
     let covered = group.is_some_and(|group| {
-        policy
-            .file
-            .grants
-            .iter()
-            .any(|grant| grant.covers(&case.client, &case.node, case.operation, group))
+        policy.file.grants.iter().any(|grant| grant.covers(&case.client, &case.node, case.operation, group))
     });
     if !covered {
         let group = group.map_or("unknown", KeyGroup::as_str);
@@ -59,11 +52,7 @@ fn granted(policy: &Policy, case: &Case, key: KeyPath, found: &mut Vec<Violation
             "client {} asks node {} for {operation} with key {key} ({group})",
             case.client, case.node
         );
-        found.push(Violation::new(
-            TAG,
-            value,
-            "what a [[grants]] entry names; there is none for this",
-        ));
+        found.push(Violation::new(TAG, value, "what a [[grants]] entry names; there is none for this"));
     }
 }
 
@@ -85,39 +74,21 @@ mod tests {
     #[test]
     fn what_nobody_granted_is_refused() {
         let policy = cautious();
-        let other = |client: &str| Case {
-            client: client.parse().expect("a name"),
-            ..onchain(vec![to_us(1)])
-        };
+        let other =
+            |client: &str| Case { client: client.parse().expect("a name"), ..onchain(vec![to_us(1)]) };
         assert!(violated(TAG, &policy, &other("invoices"), &known()));
         // No musig2, no ECDH of channel keys, no messages by the wallet's or an unknown family's keys.
-        assert!(violated(
-            TAG,
-            &policy,
-            &musig2(false, crate::Musig2Step::Create),
-            &known()
-        ));
+        assert!(violated(TAG, &policy, &musig2(false, crate::Musig2Step::Create), &known()));
         assert!(violated(TAG, &policy, &ecdh(locator(0, 1), None), &known()));
+        assert!(violated(TAG, &policy, &ecdh(locator(255, 0), None), &known()));
         assert!(violated(
             TAG,
             &policy,
-            &ecdh(locator(255, 0), None),
-            &known()
-        ));
-        assert!(violated(
-            TAG,
-            &policy,
-            &message(
-                locator(2, 1),
-                crate::MessageKind::Invoice { amount_msat: None }
-            ),
+            &message(locator(2, 1), crate::MessageKind::Invoice { amount_msat: None }),
             &known()
         ));
         // One call dressed up as another.
-        let dressed = Case {
-            operation: Operation::SignMessage,
-            ..onchain(vec![to_us(1)])
-        };
+        let dressed = Case { operation: Operation::SignMessage, ..onchain(vec![to_us(1)]) };
         assert!(violated(TAG, &policy, &dressed, &known()));
     }
 
@@ -127,10 +98,7 @@ mod tests {
         let mut foreign = ask.signed[0].clone();
         foreign.key = key(77);
         ask.signed.push(foreign);
-        assert_eq!(
-            violations(TAG, &cautious(), &case(Ask::Spend(ask)), &known()),
-            1
-        );
+        assert_eq!(violations(TAG, &cautious(), &case(Ask::Spend(ask)), &known()), 1);
     }
 
     #[test]
@@ -140,20 +108,13 @@ mod tests {
             .replace("node = \"*\"", "node = \"bob\"");
         let policy = Policy::from_toml(&text).expect("a grant may name one node");
         assert!(violated(TAG, &policy, &onchain(vec![to_us(1)]), &known()));
-        let bob = Case {
-            node: "bob".parse().expect("a name"),
-            ..onchain(vec![to_us(1)])
-        };
+        let bob = Case { node: "bob".parse().expect("a name"), ..onchain(vec![to_us(1)]) };
         assert!(!violated(TAG, &policy, &bob, &known()));
     }
 
     #[test]
     fn what_was_granted_passes() {
-        for granted in [
-            onchain(vec![to_us(1)]),
-            ecdh(locator(6, 0), None),
-            spend_case(theirs(1), vec![]),
-        ] {
+        for granted in [onchain(vec![to_us(1)]), ecdh(locator(6, 0), None), spend_case(theirs(1), vec![])] {
             assert!(!violated(TAG, &cautious(), &granted, &known()));
         }
     }

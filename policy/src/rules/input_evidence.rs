@@ -23,17 +23,8 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    for (index, input) in ask
-        .inputs
-        .iter()
-        .enumerate()
-        .filter(|(_, input)| !input.evidence.is_proof())
-    {
-        let value = format!(
-            "input {index} ({}): {} is only claimed",
-            input.outpoint,
-            Sat(input.amount)
-        );
+    for (index, input) in ask.inputs.iter().enumerate().filter(|(_, input)| !input.evidence.is_proof()) {
+        let value = format!("input {index} ({}): {} is only claimed", input.outpoint, Sat(input.amount));
         found.push(Violation::new(
             TAG,
             value,
@@ -51,32 +42,18 @@ mod tests {
     #[test]
     fn one_claimed_amount_refuses() {
         let mut ask = spend(Spend::Onchain, vec![to_us(1)]);
-        ask.inputs.push(crate::InputFact {
-            evidence: Evidence::Claimed,
-            ..input(3, 10_000)
-        });
-        assert_eq!(
-            violations(TAG, &cautious(), &case(Ask::Spend(ask)), &known()),
-            1
-        );
+        ask.inputs.push(crate::InputFact { evidence: Evidence::Claimed, ..input(3, 10_000) });
+        assert_eq!(violations(TAG, &cautious(), &case(Ask::Spend(ask)), &known()), 1);
     }
 
     #[test]
     fn every_kind_of_proof_passes() {
-        for evidence in [
-            Evidence::PreviousTransaction,
-            Evidence::Ledger,
-            Evidence::Chain,
-            Evidence::Committed,
-        ] {
+        for evidence in
+            [Evidence::PreviousTransaction, Evidence::Ledger, Evidence::Chain, Evidence::Committed]
+        {
             let mut ask = spend(Spend::Onchain, vec![to_us(1)]);
             ask.inputs[0].evidence = evidence;
-            assert!(!violated(
-                TAG,
-                &cautious(),
-                &case(Ask::Spend(ask)),
-                &known()
-            ));
+            assert!(!violated(TAG, &cautious(), &case(Ask::Spend(ask)), &known()));
         }
     }
 }

@@ -30,11 +30,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     }
     if ask.tap_tweak && !policy.file.messages.tap_tweak {
         let limit = "the plain key while messages.tap_tweak is false";
-        found.push(Violation::new(
-            TAG,
-            "a message signed by a taproot-tweaked key",
-            limit,
-        ));
+        found.push(Violation::new(TAG, "a message signed by a taproot-tweaked key", limit));
     }
 }
 
@@ -46,33 +42,15 @@ mod tests {
 
     fn formed(schnorr: bool, tap_tweak: bool) -> Case {
         let kind = MessageKind::LightningSignedMessage;
-        case(Ask::Message(MessageAsk {
-            key: locator(6, 0),
-            kind,
-            schnorr,
-            tap_tweak,
-        }))
+        case(Ask::Message(MessageAsk { key: locator(6, 0), kind, schnorr, tap_tweak }))
     }
 
     #[test]
     fn forms_of_a_taproot_spend_are_refused_unless_turned_on() {
-        assert_eq!(
-            violations(TAG, &cautious(), &formed(true, true), &known()),
-            2
-        );
+        assert_eq!(violations(TAG, &cautious(), &formed(true, true), &known()), 2);
         for (key, schnorr, tap_tweak) in [("schnorr", true, false), ("tap_tweak", false, true)] {
-            assert!(violated(
-                TAG,
-                &cautious(),
-                &formed(schnorr, tap_tweak),
-                &known()
-            ));
-            assert!(!violated(
-                TAG,
-                &edited("messages", key, true),
-                &formed(schnorr, tap_tweak),
-                &known()
-            ));
+            assert!(violated(TAG, &cautious(), &formed(schnorr, tap_tweak), &known()));
+            assert!(!violated(TAG, &edited("messages", key, true), &formed(schnorr, tap_tweak), &known()));
         }
         assert!(!violated(TAG, &cautious(), &formed(false, false), &known()));
     }

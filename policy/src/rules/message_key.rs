@@ -22,22 +22,12 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Message(ask) = &case.ask else { return };
-    let node = KeyLocator {
-        family: KeyLocator::NODE,
-        index: 0,
-    };
+    let node = KeyLocator { family: KeyLocator::NODE, index: 0 };
     let announced = ask.key.family == KeyLocator::MULTISIG
-        && matches!(
-            ask.kind,
-            MessageKind::ChannelAnnouncement { names_key: true }
-        );
+        && matches!(ask.kind, MessageKind::ChannelAnnouncement { names_key: true });
     if ask.key != node && !announced {
         let value = format!("key {{{}}} for a message", ask.key);
-        found.push(Violation::new(
-            TAG,
-            value,
-            "{6/0}, or {0/i} for a channel_announcement that names it",
-        ));
+        found.push(Violation::new(TAG, value, "{6/0}, or {0/i} for a channel_announcement that names it"));
     }
 }
 
@@ -56,12 +46,7 @@ mod tests {
             (locator(3, 0), announced(true)),
             (locator(7, 0), MessageKind::LightningSignedMessage),
             (locator(0, 0), MessageKind::Tagged { tag: "x".into() }),
-            (
-                locator(0, 0),
-                MessageKind::Unknown {
-                    looks_like: String::new(),
-                },
-            ),
+            (locator(0, 0), MessageKind::Unknown { looks_like: String::new() }),
         ] {
             assert!(violated(TAG, &cautious(), &message(key, kind), &known()));
         }

@@ -35,9 +35,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
                 format!("an unknown message, like {looks_like:?}")
             }
             (MessageKind::Tagged { tag }, _) => format!("a message tagged {tag:?}"),
-            (_, kind) => kind
-                .map_or("an unknown message", MessageKindName::as_str)
-                .to_owned(),
+            (_, kind) => kind.map_or("an unknown message", MessageKindName::as_str).to_owned(),
         };
         let mut allowed: Vec<&str> = messages.kinds.iter().map(|kind| kind.as_str()).collect();
         allowed.extend(messages.tags.iter().map(String::as_str));
@@ -59,9 +57,7 @@ mod tests {
         let all = "[\"node-announcement\", \"channel-update\", \"channel-announcement\", \"invoice\", \"lightning-signed-message\", \"tagged\"]";
         let most = edited("messages", "kinds", all);
         for looks_like in ["", "BIP143 sighash preimage"] {
-            let unknown = asked(MessageKind::Unknown {
-                looks_like: looks_like.into(),
-            });
+            let unknown = asked(MessageKind::Unknown { looks_like: looks_like.into() });
             assert!(violated(TAG, &most, &unknown, &known()));
         }
     }
@@ -70,12 +66,7 @@ mod tests {
     fn tags_need_to_be_listed_themselves() {
         let tagged = |tag: &str| asked(MessageKind::Tagged { tag: tag.into() });
         let kind_only = edited("messages", "kinds", "[\"tagged\"]");
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &tagged("lightninginvoice_requestsignature"),
-            &known()
-        ));
+        assert!(violated(TAG, &cautious(), &tagged("lightninginvoice_requestsignature"), &known()));
         assert!(violated(TAG, &kind_only, &tagged("TapSighash"), &known()));
         let text = edited_text(
             crate::Profile::Cautious.render(crate::Network::Regtest),
@@ -83,23 +74,16 @@ mod tests {
             "kinds",
             "[\"tagged\"]",
         );
-        let policy = Policy::from_toml(&edited_text(text, "messages", "tags", "[\"bolt12\"]"))
-            .expect("a tag is text");
+        let policy =
+            Policy::from_toml(&edited_text(text, "messages", "tags", "[\"bolt12\"]")).expect("a tag is text");
         assert!(!violated(TAG, &policy, &tagged("bolt12"), &known()));
         assert!(violated(TAG, &policy, &tagged("bolt1"), &known()));
     }
 
     #[test]
     fn only_listed_kinds_pass() {
-        let invoice = asked(MessageKind::Invoice {
-            amount_msat: Some(5),
-        });
-        assert!(violated(
-            TAG,
-            &edited("messages", "kinds", "[\"channel-update\"]"),
-            &invoice,
-            &known()
-        ));
+        let invoice = asked(MessageKind::Invoice { amount_msat: Some(5) });
+        assert!(violated(TAG, &edited("messages", "kinds", "[\"channel-update\"]"), &invoice, &known()));
         for kind in [
             MessageKind::NodeAnnouncement,
             MessageKind::ChannelUpdate,

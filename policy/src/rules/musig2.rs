@@ -12,22 +12,14 @@ use crate::violation::{Tag, Violation};
 /// The rule's name.
 pub const TAG: Tag = Tag("musig2");
 
-pub(super) const RULE: Rule = Rule {
-    tag: TAG,
-    summary: "MuSig2 is off unless turned on",
-    protects_money: true,
-    check,
-};
+pub(super) const RULE: Rule =
+    Rule { tag: TAG, summary: "MuSig2 is off unless turned on", protects_money: true, check };
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Musig2(ask) = &case.ask else { return };
     if !policy.file.musig2.enabled {
         let value = format!("a MuSig2 session with key {{{}}}", ask.key);
-        found.push(Violation::new(
-            TAG,
-            value,
-            "none while musig2.enabled is false",
-        ));
+        found.push(Violation::new(TAG, value, "none while musig2.enabled is false"));
     }
 }
 

@@ -38,18 +38,8 @@ mod tests {
     fn a_nonce_from_the_client_is_refused_even_when_musig2_is_on() {
         let on = edited("musig2", "enabled", true);
         for policy in [&cautious(), &on] {
-            assert!(violated(
-                TAG,
-                policy,
-                &musig2(true, Musig2Step::Create),
-                &known()
-            ));
-            assert!(!violated(
-                TAG,
-                policy,
-                &musig2(false, Musig2Step::Create),
-                &known()
-            ));
+            assert!(violated(TAG, policy, &musig2(true, Musig2Step::Create), &known()));
+            assert!(!violated(TAG, policy, &musig2(false, Musig2Step::Create), &known()));
         }
     }
 }

@@ -8,9 +8,7 @@ use crate::case::{Ask, Case, Destination, Spend};
 use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
-use crate::words::{Sat, less, plus};
-use bitcoin::Amount;
-
+use crate::words::{Sat, less, sum};
 /// The rule's name.
 pub const TAG: Tag = Tag("mutual-close-balance");
 
@@ -26,7 +24,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Spend::MutualClose { our_balance, .. } = ask.spend else {
         return;
     };
-    let paid = ask
+    let paid = sum(ask
         .outputs
         .iter()
         .filter(|output| match output.to {
@@ -34,17 +32,11 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
             Destination::Unspendable => false,
             _ => policy.allowed.label(&output.script_pubkey).is_some(),
         })
-        .map(|output| output.amount)
-        .fold(Amount::ZERO, plus);
+        .map(|output| output.amount));
     let most = policy.file.closing.max_mutual_close_loss_sat.amount();
     let lost = less(our_balance, paid);
     if lost > most {
-        let value = format!(
-            "{} to us of our {}, {} less",
-            Sat(paid),
-            Sat(our_balance),
-            Sat(lost)
-        );
+        let value = format!("{} to us of our {}, {} less", Sat(paid), Sat(our_balance), Sat(lost));
         found.push(Violation::new(
             TAG,
             value,
@@ -66,16 +58,8 @@ mod tests {
             vec![to_us(949_999), to_stranger(1)],
             // Scripts that are no place for coins of ours.
             vec![output(1_000_000, wsh(5), Destination::OwnChannel)],
-            vec![output(
-                1_000_000,
-                wsh(5),
-                Destination::OwnFunding(locator(0, 1)),
-            )],
-            vec![output(
-                1_000_000,
-                bitcoin::ScriptBuf::new_op_return([0; 4]),
-                Destination::Unspendable,
-            )],
+            vec![output(1_000_000, wsh(5), Destination::OwnFunding(locator(0, 1)))],
+            vec![output(1_000_000, bitcoin::ScriptBuf::new_op_return([0; 4]), Destination::Unspendable)],
         ] {
             assert!(violated(
                 TAG,
@@ -89,25 +73,10 @@ mod tests {
     #[test]
     fn our_balance_less_the_fee_passes() {
         let close = |outputs| spend_case(mutual_close(1_000_000, false), outputs);
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &close(vec![to_stranger(9), to_us(950_000)]),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &close(vec![to_stranger(9), to_us(950_000)]), &known()));
         // A delivery address of our choice must be on the allowlist.
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &close(vec![to_stranger(1_000_000)]),
-            &known()
-        ));
-        assert!(!violated(
-            TAG,
-            &allowing(&wpkh(9)),
-            &close(vec![to_stranger(1_000_000)]),
-            &known()
-        ));
+        assert!(violated(TAG, &cautious(), &close(vec![to_stranger(1_000_000)]), &known()));
+        assert!(!violated(TAG, &allowing(&wpkh(9)), &close(vec![to_stranger(1_000_000)]), &known()));
         // Nothing of ours, nothing to be paid.
         assert!(!violated(
             TAG,

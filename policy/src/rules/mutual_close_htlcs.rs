@@ -21,18 +21,9 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    if let Spend::MutualClose {
-        channel,
-        htlcs_pending: true,
-        ..
-    } = &ask.spend
-    {
+    if let Spend::MutualClose { channel, htlcs_pending: true, .. } = &ask.spend {
         let value = format!("close of {channel} with HTLCs on its latest commitment");
-        found.push(Violation::new(
-            TAG,
-            value,
-            "a close after the last HTLC is gone",
-        ));
+        found.push(Violation::new(TAG, value, "a close after the last HTLC is gone"));
     }
 }
 
@@ -43,17 +34,7 @@ mod tests {
 
     #[test]
     fn pending_htlcs_refuse_a_close() {
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &spend_case(mutual_close(5, true), vec![to_us(5)]),
-            &known()
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &spend_case(mutual_close(5, false), vec![to_us(5)]),
-            &known()
-        ));
+        assert!(violated(TAG, &cautious(), &spend_case(mutual_close(5, true), vec![to_us(5)]), &known()));
+        assert!(!violated(TAG, &cautious(), &spend_case(mutual_close(5, false), vec![to_us(5)]), &known()));
     }
 }

@@ -31,17 +31,8 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
     let before = less(facts.outflow_in_window, facts.replaced_outflow);
     let limit = policy.file.outflow.max_in_window_sat.amount();
     if plus(before, outflow) > limit {
-        let value = format!(
-            "{} {} after {}",
-            Sat(outflow),
-            describe::payees(policy, ask),
-            Sat(before)
-        );
-        let limit = format!(
-            "at most {} to strangers in {}",
-            Sat(limit),
-            Span(policy.window().seconds())
-        );
+        let value = format!("{} {} after {}", Sat(outflow), describe::payees(policy, ask), Sat(before));
+        let limit = format!("at most {} to strangers in {}", Sat(limit), Span(policy.window().seconds()));
         found.push(Violation::new(TAG, value, limit));
     }
 }
@@ -52,10 +43,7 @@ mod tests {
     use crate::fixture::*;
 
     fn spent(before: u64) -> Facts {
-        Facts {
-            outflow_in_window: sat(before),
-            ..known()
-        }
+        Facts { outflow_in_window: sat(before), ..known() }
     }
 
     #[test]
@@ -68,44 +56,20 @@ mod tests {
 
     #[test]
     fn an_approved_transaction_is_not_counted_twice() {
-        let again = Facts {
-            already_charged: true,
-            ..spent(5_000_000)
-        };
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &onchain(vec![to_stranger(1_000_000)]),
-            &again
-        ));
+        let again = Facts { already_charged: true, ..spent(5_000_000) };
+        assert!(!violated(TAG, &cautious(), &onchain(vec![to_stranger(1_000_000)]), &again));
     }
 
     #[test]
     fn a_replacement_counts_only_what_it_adds() {
-        let replacing = Facts {
-            replaced_outflow: sat(900_000),
-            ..spent(4_900_000)
-        };
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &onchain(vec![to_stranger(1_000_001)]),
-            &replacing
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &onchain(vec![to_stranger(1_000_000)]),
-            &replacing
-        ));
+        let replacing = Facts { replaced_outflow: sat(900_000), ..spent(4_900_000) };
+        assert!(violated(TAG, &cautious(), &onchain(vec![to_stranger(1_000_001)]), &replacing));
+        assert!(!violated(TAG, &cautious(), &onchain(vec![to_stranger(1_000_000)]), &replacing));
     }
 
     #[test]
     fn a_full_window_stops_nothing_that_pays_no_stranger() {
-        for kind in [
-            onchain(vec![to_us(5)]),
-            spend_case(theirs(3), vec![to_stranger(5)]),
-        ] {
+        for kind in [onchain(vec![to_us(5)]), spend_case(theirs(3), vec![to_stranger(5)])] {
             assert!(!violated(TAG, &cautious(), &kind, &spent(9_000_000)));
         }
     }

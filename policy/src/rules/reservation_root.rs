@@ -27,22 +27,14 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     }
     let Some(multisig) = ask.with_own_multisig else {
         let value = format!("ECDH of {{{}}} with a point that is not ours", ask.key);
-        found.push(Violation::new(
-            TAG,
-            value,
-            "the public key of an own multisig key {0/j}",
-        ));
+        found.push(Violation::new(TAG, value, "the public key of an own multisig key {0/j}"));
         return;
     };
     if let Some(before) = facts.root_answered_for
         && before != multisig
     {
         let value = format!("ECDH of {{{}}} with {{{multisig}}}", ask.key);
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("{{{before}}}, as before"),
-        ));
+        found.push(Violation::new(TAG, value, format!("{{{before}}}, as before")));
     }
     if let Some(before) = facts.multisig_answered_by
         && before != ask.key
@@ -69,15 +61,9 @@ mod tests {
     fn foreign_points_and_second_answers_are_refused() {
         assert!(violated(TAG, &cautious(), &ecdh(root(), None), &known()));
         let asked = ecdh(root(), Some(locator(0, 4)));
-        let elsewhere = Facts {
-            root_answered_for: Some(locator(0, 3)),
-            ..known()
-        };
+        let elsewhere = Facts { root_answered_for: Some(locator(0, 3)), ..known() };
         assert!(violated(TAG, &cautious(), &asked, &elsewhere));
-        let taken = Facts {
-            multisig_answered_by: Some(locator(5, 9)),
-            ..known()
-        };
+        let taken = Facts { multisig_answered_by: Some(locator(5, 9)), ..known() };
         assert!(violated(TAG, &cautious(), &asked, &taken));
     }
 
@@ -85,17 +71,9 @@ mod tests {
     fn the_first_answer_and_its_repeat_pass() {
         let asked = ecdh(root(), Some(locator(0, 4)));
         assert!(!violated(TAG, &cautious(), &asked, &known()));
-        let again = Facts {
-            root_answered_for: Some(locator(0, 4)),
-            multisig_answered_by: Some(root()),
-            ..known()
-        };
+        let again =
+            Facts { root_answered_for: Some(locator(0, 4)), multisig_answered_by: Some(root()), ..known() };
         assert!(!violated(TAG, &cautious(), &asked, &again));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &ecdh(locator(6, 0), None),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &ecdh(locator(6, 0), None), &known()));
     }
 }

@@ -8,9 +8,7 @@ use crate::case::{Ask, Case, Spend};
 use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
-use crate::words::{Sat, plus};
-use bitcoin::Amount;
-
+use crate::words::{Sat, sum};
 /// The rule's name.
 pub const TAG: Tag = Tag("second-level-shape");
 
@@ -27,23 +25,11 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         return;
     };
     if ask.inputs.len() != 1 || ask.outputs.len() != 1 {
-        let value = format!(
-            "{} inputs and {} outputs",
-            ask.inputs.len(),
-            ask.outputs.len()
-        );
+        let value = format!("{} inputs and {} outputs", ask.inputs.len(), ask.outputs.len());
         found.push(Violation::new(TAG, value, "one input and one output"));
     }
-    let paid = ask
-        .outputs
-        .iter()
-        .map(|output| output.amount)
-        .fold(Amount::ZERO, plus);
-    let spent = ask
-        .inputs
-        .iter()
-        .map(|input| input.amount)
-        .fold(Amount::ZERO, plus);
+    let paid = sum(ask.outputs.iter().map(|output| output.amount));
+    let spent = sum(ask.inputs.iter().map(|input| input.amount));
     if paid > *amount || spent != *amount {
         let value = format!("{} spent and {} paid", Sat(spent), Sat(paid));
         found.push(Violation::new(

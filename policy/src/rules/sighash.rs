@@ -28,28 +28,19 @@ const SINGLE_ANYONECANPAY: u32 = 0x83;
 fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     for input in &ask.signed {
-        let taproot = matches!(
-            input.lock,
-            Lock::TaprootKeyBip86 | Lock::TaprootKeyTweaked | Lock::TaprootScript
-        );
+        let taproot =
+            matches!(input.lock, Lock::TaprootKeyBip86 | Lock::TaprootKeyTweaked | Lock::TaprootScript);
         let sequence = ask.inputs.get(input.index).map(|spent| spent.sequence);
         let (fits, allowed) = match (&ask.spend, taproot) {
             // Anchor channels set the sequence to 1, older ones to 0 (BOLT 3): the form tells which signature is due.
             (Spend::CounterpartyHtlc { .. }, false) => (
-                matches!(
-                    (input.sighash, sequence),
-                    (SINGLE_ANYONECANPAY, Some(1)) | (ALL, Some(0))
-                ),
+                matches!((input.sighash, sequence), (SINGLE_ANYONECANPAY, Some(1)) | (ALL, Some(0))),
                 "0x83 (SINGLE|ANYONECANPAY) with sequence 1, or 0x01 (ALL) with sequence 0",
             ),
-            (Spend::CounterpartyHtlc { .. }, true) => (
-                input.sighash == SINGLE_ANYONECANPAY,
-                "0x83 (SINGLE|ANYONECANPAY)",
-            ),
-            (_, true) => (
-                matches!(input.sighash, DEFAULT | ALL),
-                "0x00 (DEFAULT) or 0x01 (ALL)",
-            ),
+            (Spend::CounterpartyHtlc { .. }, true) => {
+                (input.sighash == SINGLE_ANYONECANPAY, "0x83 (SINGLE|ANYONECANPAY)")
+            }
+            (_, true) => (matches!(input.sighash, DEFAULT | ALL), "0x00 (DEFAULT) or 0x01 (ALL)"),
             (_, false) => (input.sighash == ALL, "0x01 (ALL)"),
         };
         if !fits {
@@ -79,21 +70,9 @@ mod tests {
 
     #[test]
     fn blank_cheques_are_refused() {
-        for kind in [
-            Spend::Onchain,
-            theirs(1),
-            ours(0),
-            our_htlc(),
-            mutual_close(1, false),
-            Spend::Justice,
-        ] {
+        for kind in [Spend::Onchain, theirs(1), ours(0), our_htlc(), mutual_close(1, false), Spend::Justice] {
             for sighash in [0x00, 0x02, 0x03, 0x41, 0x81, 0x82, 0x83, 0x1_0001, u32::MAX] {
-                assert!(violated(
-                    TAG,
-                    &cautious(),
-                    &signed(kind.clone(), Lock::P2wsh, sighash, 1),
-                    &known()
-                ));
+                assert!(violated(TAG, &cautious(), &signed(kind.clone(), Lock::P2wsh, sighash, 1), &known()));
             }
             for sighash in [0x02, 0x03, 0x81, 0x83] {
                 assert!(violated(
@@ -108,14 +87,9 @@ mod tests {
 
     #[test]
     fn the_peers_htlc_has_one_form_for_anchors_and_one_before_them() {
-        for (sighash, sequence) in [
-            (0x83, 0),
-            (0x83, 2),
-            (0x83, 0xffff_ffff),
-            (0x01, 1),
-            (0x81, 1),
-            (0x03, 1),
-        ] {
+        for (sighash, sequence) in
+            [(0x83, 0), (0x83, 2), (0x83, 0xffff_ffff), (0x01, 1), (0x81, 1), (0x03, 1)]
+        {
             assert!(violated(
                 TAG,
                 &cautious(),
@@ -131,28 +105,13 @@ mod tests {
                 &known()
             ));
         }
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &signed(peers_htlc(5), Lock::TaprootScript, 0, 1),
-            &known()
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &signed(peers_htlc(5), Lock::TaprootScript, 0x83, 1),
-            &known()
-        ));
+        assert!(violated(TAG, &cautious(), &signed(peers_htlc(5), Lock::TaprootScript, 0, 1), &known()));
+        assert!(!violated(TAG, &cautious(), &signed(peers_htlc(5), Lock::TaprootScript, 0x83, 1), &known()));
     }
 
     #[test]
     fn all_passes_and_taproot_default_too() {
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &signed(Spend::Onchain, Lock::P2wpkh, 1, 0),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &signed(Spend::Onchain, Lock::P2wpkh, 1, 0), &known()));
         for sighash in [0, 1] {
             assert!(!violated(
                 TAG,

@@ -55,13 +55,11 @@ fn fits(ask: &SpendAsk, input: &SignedInput) -> bool {
         // Refused by `unknown-spend`; no key fits it.
         Spend::Unknown { .. } => false,
         Spend::Onchain => group == Wallet,
-        Spend::CounterpartyCommitment { .. }
-        | Spend::HolderCommitment { .. }
-        | Spend::MutualClose { .. } => group == Multisig && input.tweak == Tweak::None,
-        Spend::CounterpartyHtlc { .. } => group == HtlcBase && input.tweak == Tweak::Single,
-        Spend::HolderHtlc { .. } => {
-            group == Wallet || (group == HtlcBase && input.tweak == Tweak::Single)
+        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } | Spend::MutualClose { .. } => {
+            group == Multisig && input.tweak == Tweak::None
         }
+        Spend::CounterpartyHtlc { .. } => group == HtlcBase && input.tweak == Tweak::Single,
+        Spend::HolderHtlc { .. } => group == Wallet || (group == HtlcBase && input.tweak == Tweak::Single),
         // A batch collects several kinds of output, and brings wallet coins for the fee.
         Spend::Sweep(_) => match group {
             Wallet => true,
@@ -69,9 +67,7 @@ fn fits(ask: &SpendAsk, input: &SignedInput) -> bool {
             // Tweaked only on channels older than static_remotekey.
             PaymentBase => input.tweak != Tweak::Double,
             Multisig => {
-                input.tweak == Tweak::None
-                    && input.lock != Lock::TaprootScript
-                    && spends_anchor(ask, input)
+                input.tweak == Tweak::None && input.lock != Lock::TaprootScript && spends_anchor(ask, input)
             }
             _ => false,
         },
@@ -87,9 +83,7 @@ fn fits(ask: &SpendAsk, input: &SignedInput) -> bool {
 /// A multisig key also locks the channel itself: in a sweep it may spend nothing larger than an anchor, and the
 /// amount must be one that the signature commits to or that is proven.
 fn spends_anchor(ask: &SpendAsk, input: &SignedInput) -> bool {
-    ask.inputs
-        .get(input.index)
-        .is_some_and(|spent| spent.amount == ANCHOR)
+    ask.inputs.get(input.index).is_some_and(|spent| spent.amount == ANCHOR)
 }
 
 fn tweak(tweak: Tweak) -> &'static str {
@@ -104,17 +98,15 @@ fn keys(spend: &Spend) -> &'static str {
     match spend {
         Spend::Unknown { .. } => "no key",
         Spend::Onchain => "wallet keys without tweak",
-        Spend::CounterpartyCommitment { .. }
-        | Spend::HolderCommitment { .. }
-        | Spend::MutualClose { .. } => "the channel's multisig key without tweak",
+        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } | Spend::MutualClose { .. } => {
+            "the channel's multisig key without tweak"
+        }
         Spend::CounterpartyHtlc { .. } => "an htlc-base key with a single tweak",
         Spend::HolderHtlc { .. } => "an htlc-base key with a single tweak, or wallet keys",
         Spend::Sweep(_) => {
             "delay-base and htlc-base keys with a single tweak, payment-base, wallet keys, a multisig key for a 330 sat anchor"
         }
-        Spend::Justice => {
-            "revocation-base keys with a revocation secret, payment-base, wallet keys"
-        }
+        Spend::Justice => "revocation-base keys with a revocation secret, payment-base, wallet keys",
     }
 }
 
@@ -161,24 +153,11 @@ mod tests {
             (Spend::Sweep(Delayed), key(6), Tweak::None, 330),
             (Spend::Sweep(Delayed), key(4), Tweak::None, 330),
             (Spend::Onchain, key(99), Tweak::None, 330),
-            (
-                Spend::Unknown { why: String::new() },
-                wallet(),
-                Tweak::None,
-                330,
-            ),
+            (Spend::Unknown { why: String::new() }, wallet(), Tweak::None, 330),
         ];
         for (kind, key, tweak, amount) in table {
             let asked = format!("{kind:?} {key} {tweak:?} {amount}");
-            assert!(
-                violated(
-                    TAG,
-                    &cautious(),
-                    &signed_by(kind, key, tweak, amount),
-                    &known()
-                ),
-                "{asked}"
-            );
+            assert!(violated(TAG, &cautious(), &signed_by(kind, key, tweak, amount), &known()), "{asked}");
         }
     }
 
@@ -204,23 +183,10 @@ mod tests {
         ];
         for kind in sweeps.into_iter().chain(others) {
             let asked = format!("{kind:?}");
-            assert!(
-                !violated(
-                    TAG,
-                    &cautious(),
-                    &spend_case(kind, vec![to_us(1)]),
-                    &known()
-                ),
-                "{asked}"
-            );
+            assert!(!violated(TAG, &cautious(), &spend_case(kind, vec![to_us(1)]), &known()), "{asked}");
         }
         for kind in [Spend::Sweep(Delayed), our_htlc(), Spend::Justice] {
-            assert!(!violated(
-                TAG,
-                &cautious(),
-                &signed_by(kind, wallet(), Tweak::None, 50_000),
-                &known()
-            ));
+            assert!(!violated(TAG, &cautious(), &signed_by(kind, wallet(), Tweak::None, 50_000), &known()));
         }
     }
 }

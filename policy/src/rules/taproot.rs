@@ -39,11 +39,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
                 _ => "a taproot key spend",
             };
             let value = format!("input {}: {form} with key {key}", input.index);
-            found.push(Violation::new(
-                TAG,
-                value,
-                format!("none while {switch} is false"),
-            ));
+            found.push(Violation::new(TAG, value, format!("none while {switch} is false")));
         }
     }
 }
@@ -67,10 +63,8 @@ mod tests {
         let channels = edited("taproot", "channels", true);
         let scripts = edited("taproot", "wallet_scripts", true);
         for lock in BEYOND {
-            for (kind, on, off) in [
-                (our_htlc(), &channels, &scripts),
-                (Spend::Onchain, &scripts, &channels),
-            ] {
+            for (kind, on, off) in [(our_htlc(), &channels, &scripts), (Spend::Onchain, &scripts, &channels)]
+            {
                 let asked = locked(kind, lock);
                 assert!(violated(TAG, &cautious(), &asked, &known()));
                 assert!(violated(TAG, off, &asked, &known()), "the other switch");
@@ -78,27 +72,12 @@ mod tests {
             }
         }
         // A channel key has no BIP86 output.
-        assert!(violated(
-            TAG,
-            &cautious(),
-            &locked(our_htlc(), Lock::TaprootKeyBip86),
-            &known()
-        ));
+        assert!(violated(TAG, &cautious(), &locked(our_htlc(), Lock::TaprootKeyBip86), &known()));
     }
 
     #[test]
     fn the_wallets_own_taproot_passes() {
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &locked(Spend::Onchain, Lock::TaprootKeyBip86),
-            &known()
-        ));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &locked(our_htlc(), Lock::P2wsh),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &locked(Spend::Onchain, Lock::TaprootKeyBip86), &known()));
+        assert!(!violated(TAG, &cautious(), &locked(our_htlc(), Lock::P2wsh), &known()));
     }
 }

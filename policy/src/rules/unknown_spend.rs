@@ -39,18 +39,8 @@ mod tests {
 
     #[test]
     fn unknown_is_refused_and_known_is_not() {
-        let unknown = spend_case(
-            Spend::Unknown {
-                why: "two 2-of-2 inputs".into(),
-            },
-            vec![to_us(1)],
-        );
+        let unknown = spend_case(Spend::Unknown { why: "two 2-of-2 inputs".into() }, vec![to_us(1)]);
         assert!(violated(TAG, &cautious(), &unknown, &known()));
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &onchain(vec![to_us(1)]),
-            &known()
-        ));
+        assert!(!violated(TAG, &cautious(), &onchain(vec![to_us(1)]), &known()));
     }
 }

@@ -4,13 +4,12 @@
 //! funding before any commitment exists, so the signer cannot yet know whether the output is a channel of ours.
 
 use super::Rule;
-use crate::case::{Ask, Case};
+use crate::case::Case;
+use crate::charges::{self, Charges};
 use crate::facts::Facts;
-use crate::leaving;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::{Sat, plus};
-use bitcoin::Amount;
 
 /// The rule's name.
 pub const TAG: Tag = Tag("unmatched-funding");
@@ -23,40 +22,21 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
-    let Ask::Spend(ask) = &case.ask else { return };
-    if facts.already_charged {
-        return;
-    }
-    let (sum, count) = leaving::unmatched_fundings(policy, ask, facts)
-        .fold((Amount::ZERO, 0u32), |(sum, count), output| {
-            (plus(sum, output.amount), count.saturating_add(1))
-        });
+    let Charges { unmatched_funding: sum, unmatched_funding_count: count, .. } =
+        charges::of(policy, case, facts);
     if count == 0 {
         return;
     }
     let channels = &policy.file.channels;
     let most = channels.max_unmatched_funding_sat.amount();
     if plus(facts.unmatched_funding, sum) > most {
-        let value = format!(
-            "{} more after {} without a commitment",
-            Sat(sum),
-            Sat(facts.unmatched_funding)
-        );
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("at most {} without a commitment", Sat(most)),
-        ));
+        let value = format!("{} more after {} without a commitment", Sat(sum), Sat(facts.unmatched_funding));
+        found.push(Violation::new(TAG, value, format!("at most {} without a commitment", Sat(most))));
     }
     if facts.unmatched_funding_count.saturating_add(count) > channels.max_unmatched_funding_count {
-        let value = format!(
-            "{count} more after {} fundings without a commitment",
-            facts.unmatched_funding_count
-        );
-        let limit = format!(
-            "at most {} without a commitment",
-            channels.max_unmatched_funding_count
-        );
+        let value =
+            format!("{count} more after {} fundings without a commitment", facts.unmatched_funding_count);
+        let limit = format!("at most {} without a commitment", channels.max_unmatched_funding_count);
         found.push(Violation::new(TAG, value, limit));
     }
 }
@@ -67,12 +47,7 @@ mod tests {
     use crate::fixture::*;
 
     fn open(sum: u64, count: u32) -> Facts {
-        Facts {
-            unmatched_funding: sat(sum),
-            unmatched_funding_count: count,
-            open_reservations: 9,
-            ..known()
-        }
+        Facts { unmatched_funding: sat(sum), unmatched_funding_count: count, open_reservations: 9, ..known() }
     }
 
     #[test]
@@ -80,10 +55,7 @@ mod tests {
         let one = onchain(vec![to_funding(10_000_000)]);
         assert!(violated(TAG, &cautious(), &one, &open(23_554_431, 1)));
         assert!(violated(TAG, &cautious(), &one, &open(0, 4)));
-        assert_eq!(
-            violations(TAG, &cautious(), &one, &open(u64::MAX, u32::MAX)),
-            2
-        );
+        assert_eq!(violations(TAG, &cautious(), &one, &open(u64::MAX, u32::MAX)), 2);
         assert!(!violated(TAG, &cautious(), &one, &open(23_554_430, 3)));
         let five = onchain((0..5).map(|_| to_funding(10)).collect());
         assert!(violated(TAG, &cautious(), &five, &open(0, 0)));
@@ -91,21 +63,8 @@ mod tests {
 
     #[test]
     fn what_funds_nothing_or_was_approved_passes() {
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &onchain(vec![to_us(1)]),
-            &open(90_000_000, 90)
-        ));
-        let again = Facts {
-            already_charged: true,
-            ..open(90_000_000, 90)
-        };
-        assert!(!violated(
-            TAG,
-            &cautious(),
-            &onchain(vec![to_funding(10)]),
-            &again
-        ));
+        assert!(!violated(TAG, &cautious(), &onchain(vec![to_us(1)]), &open(90_000_000, 90)));
+        let again = Facts { already_charged: true, ..open(90_000_000, 90) };
+        assert!(!violated(TAG, &cautious(), &onchain(vec![to_funding(10)]), &again));
     }
 }
