@@ -22,20 +22,13 @@ pub fn estimate(request: &SignRequest) -> Weight {
         .spent()
         .iter()
         .enumerate()
-        .map(
-            |(index, spent)| match signed.next_if(|to_sign| to_sign.index == index) {
-                Some(to_sign) => witness(to_sign),
-                None => least_witness(&spent.output.script_pubkey),
-            },
-        )
+        .map(|(index, spent)| match signed.next_if(|to_sign| to_sign.index == index) {
+            Some(to_sign) => witness(to_sign),
+            None => least_witness(&spent.output.script_pubkey),
+        })
         .sum();
     // Nested inputs carry a script_sig, which the unsigned transaction lacks.
-    let script_sigs = request
-        .spent()
-        .iter()
-        .filter(|s| s.output.script_pubkey.is_p2sh())
-        .count()
-        * 23;
+    let script_sigs = request.spent().iter().filter(|s| s.output.script_pubkey.is_p2sh()).count() * 23;
     // The unsigned transaction has neither marker nor flag.
     let base = (transaction.base_size() + script_sigs) * 4;
     Weight::from_wu_usize(base + 2 + witnesses)
@@ -66,19 +59,13 @@ fn witness(to_sign: &ToSign) -> usize {
                     with_script(SIGNATURE + 1)
                 }
             }
-            Some(ChannelScript::ToRemote(_) | ChannelScript::Anchor(_)) | None => {
-                with_script(SIGNATURE)
-            }
+            Some(ChannelScript::ToRemote(_) | ChannelScript::Anchor(_)) | None => with_script(SIGNATURE),
         },
     }
 }
 
 fn least_witness(script_pubkey: &Script) -> usize {
-    if script_pubkey.is_p2tr() {
-        COUNT + SCHNORR
-    } else {
-        COUNT + SIGNATURE + KEY
-    }
+    if script_pubkey.is_p2tr() { COUNT + SCHNORR } else { COUNT + SIGNATURE + KEY }
 }
 
 fn length(bytes: usize) -> usize {

@@ -16,11 +16,7 @@ pub(super) struct KeyCache(RwLock<HashMap<KeyPath, Arc<DerivedKey>>>);
 
 impl KeyCache {
     pub(super) fn get(&self, path: &KeyPath) -> Option<Arc<DerivedKey>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(path)
-            .cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
     pub(super) fn insert(&self, path: KeyPath, key: Arc<DerivedKey>) {

@@ -34,27 +34,19 @@ impl Print {
     }
 
     pub(super) fn p2wpkh(script: &Script) -> Option<Self> {
-        script
-            .is_p2wpkh()
-            .then(|| Self::of(0x10, &script.as_bytes()[2..]))
+        script.is_p2wpkh().then(|| Self::of(0x10, &script.as_bytes()[2..]))
     }
 
     pub(super) fn p2wsh(script: &Script) -> Option<Self> {
-        script
-            .is_p2wsh()
-            .then(|| Self::of(0x11, &script.as_bytes()[2..]))
+        script.is_p2wsh().then(|| Self::of(0x11, &script.as_bytes()[2..]))
     }
 
     pub(super) fn p2sh(script: &Script) -> Option<Self> {
-        script
-            .is_p2sh()
-            .then(|| Self::of(0x12, &script.as_bytes()[2..22]))
+        script.is_p2sh().then(|| Self::of(0x12, &script.as_bytes()[2..22]))
     }
 
     pub(super) fn p2tr(script: &Script) -> Option<Self> {
-        script
-            .is_p2tr()
-            .then(|| Self::of(0x13, &script.as_bytes()[2..]))
+        script.is_p2tr().then(|| Self::of(0x13, &script.as_bytes()[2..]))
     }
 }
 
@@ -70,10 +62,7 @@ pub(super) fn of_key(key: &PublicKey) -> [Option<Print>; 2] {
 pub(super) fn of_to_remote(key: &PublicKey) -> [Option<Print>; 2] {
     let bytes = key.serialize();
     let plain = Print::of(0x10, WPubkeyHash::hash(&bytes).as_byte_array());
-    [
-        Some(plain),
-        Print::p2wsh(&script::to_remote_script(&bytes).to_p2wsh()),
-    ]
+    [Some(plain), Print::p2wsh(&script::to_remote_script(&bytes).to_p2wsh())]
 }
 
 struct Table {
@@ -95,18 +84,8 @@ pub(super) struct Lookahead {
 
 impl Lookahead {
     pub(super) fn new(branch: Xpub, ahead: u32, prints_of: PrintsOf) -> Self {
-        let table = Table {
-            indexes: HashMap::new(),
-            filled: 0,
-            highest_used: None,
-        };
-        Self {
-            branch,
-            ahead,
-            prints_of,
-            table: RwLock::new(table),
-            growing: Mutex::new(()),
-        }
+        let table = Table { indexes: HashMap::new(), filled: 0, highest_used: None };
+        Self { branch, ahead, prints_of, table: RwLock::new(table), growing: Mutex::new(()) }
     }
 
     /// Derives the first keys, once.
@@ -150,10 +129,7 @@ impl Lookahead {
     }
 
     fn target(&self, index: u32) -> u32 {
-        index
-            .saturating_add(1)
-            .saturating_add(self.ahead)
-            .min(CEILING)
+        index.saturating_add(1).saturating_add(self.ahead).min(CEILING)
     }
 
     /// Derives keys up to `target`, at most `step`; answers how far the table reaches now.
@@ -167,10 +143,7 @@ impl Lookahead {
         let derived: Vec<(Print, u32)> = (filled..target)
             .flat_map(|index| {
                 let key = child(&self.branch, index).public_key;
-                (self.prints_of)(&key)
-                    .into_iter()
-                    .flatten()
-                    .map(move |print| (print, index))
+                (self.prints_of)(&key).into_iter().flatten().map(move |print| (print, index))
             })
             .collect();
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);

@@ -94,10 +94,7 @@ impl Accounts {
     }
 
     /// The same with another lookahead.
-    pub fn with_lookahead(
-        accounts: Vec<(AccountPath, Xpub)>,
-        ahead: u32,
-    ) -> Result<Self, AccountsError> {
+    pub fn with_lookahead(accounts: Vec<(AccountPath, Xpub)>, ahead: u32) -> Result<Self, AccountsError> {
         let mut coin = None;
         let mut branches = HashMap::new();
         for (path, xpub) in accounts {
@@ -107,23 +104,13 @@ impl Accounts {
             if path.purpose == AccountPath::LIGHTNING {
                 let expected = *coin.get_or_insert(path.coin);
                 if expected != path.coin {
-                    return Err(AccountsError::MixedCoins {
-                        expected,
-                        found: path,
-                    });
+                    return Err(AccountsError::MixedCoins { expected, found: path });
                 }
             }
-            let last_branch = if path.purpose == AccountPath::LIGHTNING {
-                0
-            } else {
-                1
-            };
+            let last_branch = if path.purpose == AccountPath::LIGHTNING { 0 } else { 1 };
             for branch in 0..=last_branch {
                 let derived = child(&xpub, branch);
-                if branches
-                    .insert((path.purpose, path.account, branch), derived)
-                    .is_some()
-                {
+                if branches.insert((path.purpose, path.account, branch), derived).is_some() {
                     return Err(AccountsError::Duplicate(path));
                 }
             }
@@ -132,31 +119,16 @@ impl Accounts {
         let branch = |purpose, account, branch| {
             let path = AccountPath {
                 purpose,
-                coin: if purpose == AccountPath::LIGHTNING {
-                    coin
-                } else {
-                    0
-                },
+                coin: if purpose == AccountPath::LIGHTNING { coin } else { 0 },
                 account,
             };
-            branches
-                .get(&(purpose, account, branch))
-                .copied()
-                .ok_or(AccountsError::Missing(path))
+            branches.get(&(purpose, account, branch)).copied().ok_or(AccountsError::Missing(path))
         };
         let families = NAMED_FAMILIES
-            .map(|f| {
-                Ok((
-                    f,
-                    Lookahead::new(branch(1017, f, 0)?, ahead, lookahead::of_key),
-                ))
-            })
+            .map(|f| Ok((f, Lookahead::new(branch(1017, f, 0)?, ahead, lookahead::of_key))))
             .collect::<Result<HashMap<_, _>, AccountsError>>()?;
-        let to_remote = Lookahead::new(
-            branch(1017, KeyLocator::PAYMENT_BASE, 0)?,
-            ahead,
-            lookahead::of_to_remote,
-        );
+        let to_remote =
+            Lookahead::new(branch(1017, KeyLocator::PAYMENT_BASE, 0)?, ahead, lookahead::of_to_remote);
         let wallet = WalletScripts::new(branch, ahead)?;
         // The tables that classification reads are complete before the first request; the other families are
         // searched by public key alone, rarely, and are filled when first asked for.
@@ -166,14 +138,7 @@ impl Accounts {
                 scope.spawn(|| table.fill());
             }
         });
-        Ok(Self {
-            coin,
-            branches,
-            keys: KeyCache::default(),
-            wallet,
-            families,
-            to_remote,
-        })
+        Ok(Self { coin, branches, keys: KeyCache::default(), wallet, families, to_remote })
     }
 
     /// Coin type of the channel families: 0 on mainnet, 1 elsewhere.
@@ -195,18 +160,12 @@ impl Accounts {
             KeyPath::Wallet(w) => (w.purpose, 0, w.branch, w.index),
             KeyPath::Lightning(l) => (AccountPath::LIGHTNING, l.family, 0, l.index),
         };
-        let xpub = self
-            .branches
-            .get(&(purpose, account, branch))
-            .ok_or(UnknownKey(*path))?;
+        let xpub = self.branches.get(&(purpose, account, branch)).ok_or(UnknownKey(*path))?;
         if index >= 1 << 31 {
             return Err(UnknownKey(*path));
         }
         let key = child(xpub, index).public_key;
-        let derived = Arc::new(DerivedKey {
-            key,
-            bytes: key.serialize(),
-        });
+        let derived = Arc::new(DerivedKey { key, bytes: key.serialize() });
         self.keys.insert(*path, derived.clone());
         Ok(derived)
     }
@@ -236,16 +195,12 @@ impl Accounts {
     pub fn find_in_family(&self, family: u32, key: &[u8; 33]) -> Option<KeyLocator> {
         let table = self.families.get(&family)?;
         table.fill();
-        table
-            .find(&Print::key(key))
-            .map(|index| KeyLocator { family, index })
+        table.find(&Print::key(key)).map(|index| KeyLocator { family, index })
     }
 
     /// The same in any of the families 0 to 9: at most ten tables, each filled once.
     pub fn find_any(&self, key: &[u8; 33]) -> Option<KeyLocator> {
-        NAMED_FAMILIES
-            .into_iter()
-            .find_map(|family| self.find_in_family(family, key))
+        NAMED_FAMILIES.into_iter().find_map(|family| self.find_in_family(family, key))
     }
 
     /// Which `{3/i}` a script pays as `to_remote` (static remotekey P2WPKH or anchors P2WSH).
@@ -256,13 +211,7 @@ impl Accounts {
             (Print::p2wsh(script)?, ToRemote::Anchors)
         };
         let index = self.to_remote.find(&print)?;
-        Some((
-            KeyLocator {
-                family: KeyLocator::PAYMENT_BASE,
-                index,
-            },
-            kind,
-        ))
+        Some((KeyLocator { family: KeyLocator::PAYMENT_BASE, index }, kind))
     }
 
     /// Notes that a key is in use, so that the lookahead moves past it. Called by the parser for keys it has
@@ -285,19 +234,12 @@ impl Accounts {
     pub fn marks(&self) -> Vec<Mark> {
         let family = |family, table: &Lookahead| {
             let index = table.highest_used()?;
-            Some(Mark {
-                path: KeyPath::Lightning(KeyLocator { family, index }),
-            })
+            Some(Mark { path: KeyPath::Lightning(KeyLocator { family, index }) })
         };
         self.wallet
             .marks()
-            .map(|path| Mark {
-                path: KeyPath::Wallet(path),
-            })
-            .chain(family(
-                KeyLocator::MULTISIG,
-                &self.families[&KeyLocator::MULTISIG],
-            ))
+            .map(|path| Mark { path: KeyPath::Wallet(path) })
+            .chain(family(KeyLocator::MULTISIG, &self.families[&KeyLocator::MULTISIG]))
             .chain(family(KeyLocator::PAYMENT_BASE, &self.to_remote))
             .collect()
     }

@@ -43,27 +43,16 @@ pub(crate) fn parse(path: &[u32], coin: u32) -> Option<KeyPath> {
         return None;
     };
     let unhardened = |n: u32| n.checked_sub(HARDENED);
-    let (purpose, coin_type, account) = (
-        unhardened(purpose)?,
-        unhardened(coin_type)?,
-        unhardened(account)?,
-    );
+    let (purpose, coin_type, account) = (unhardened(purpose)?, unhardened(coin_type)?, unhardened(account)?);
     if index >= HARDENED {
         return None;
     }
     match purpose {
         49 | 84 | 86 if coin_type == 0 && account == 0 && branch <= 1 => {
-            Some(KeyPath::Wallet(WalletPath {
-                purpose,
-                branch,
-                index,
-            }))
+            Some(KeyPath::Wallet(WalletPath { purpose, branch, index }))
         }
         AccountPath::LIGHTNING if coin_type == coin && account <= 255 && branch == 0 => {
-            Some(KeyPath::Lightning(KeyLocator {
-                family: account,
-                index,
-            }))
+            Some(KeyPath::Lightning(KeyLocator { family: account, index }))
         }
         _ => None,
     }
@@ -98,18 +87,11 @@ mod tests {
     fn lnd_paths_are_ours() {
         assert_eq!(
             parse(&[49 + H, H, H, 1, 7], 1),
-            Some(KeyPath::Wallet(WalletPath {
-                purpose: 49,
-                branch: 1,
-                index: 7
-            }))
+            Some(KeyPath::Wallet(WalletPath { purpose: 49, branch: 1, index: 7 }))
         );
         assert_eq!(
             parse(&[1017 + H, 1 + H, 5 + H, 0, 9], 1),
-            Some(KeyPath::Lightning(KeyLocator {
-                family: 5,
-                index: 9
-            }))
+            Some(KeyPath::Lightning(KeyLocator { family: 5, index: 9 }))
         );
     }
 }

@@ -49,12 +49,7 @@ impl WalletScripts {
                 Kind::P2tr => of_p2tr,
             };
             let table = Lookahead::new(branch_of(purpose, 0, branch)?, ahead, prints_of);
-            Ok(Branch {
-                purpose,
-                branch,
-                kind,
-                table,
-            })
+            Ok(Branch { purpose, branch, kind, table })
         })
         .collect::<Result<_, _>>()
         .map(Self)
@@ -72,17 +67,10 @@ impl WalletScripts {
         } else {
             (Kind::NestedP2wpkh, Print::p2sh(script)?)
         };
-        self.0
-            .iter()
-            .filter(|branch| branch.kind == kind)
-            .find_map(|b| {
-                let index = b.table.find(&print)?;
-                Some(WalletPath {
-                    purpose: b.purpose,
-                    branch: b.branch,
-                    index,
-                })
-            })
+        self.0.iter().filter(|branch| branch.kind == kind).find_map(|b| {
+            let index = b.table.find(&print)?;
+            Some(WalletPath { purpose: b.purpose, branch: b.branch, index })
+        })
     }
 
     pub(super) fn note_used(&self, path: &WalletPath) {
@@ -100,18 +88,12 @@ impl WalletScripts {
     pub(super) fn marks(&self) -> impl Iterator<Item = WalletPath> {
         self.0.iter().filter_map(|b| {
             let index = b.table.highest_used()?;
-            Some(WalletPath {
-                purpose: b.purpose,
-                branch: b.branch,
-                index,
-            })
+            Some(WalletPath { purpose: b.purpose, branch: b.branch, index })
         })
     }
 
     fn branch(&self, path: &WalletPath) -> Option<&Branch> {
-        self.0
-            .iter()
-            .find(|b| b.purpose == path.purpose && b.branch == path.branch)
+        self.0.iter().find(|b| b.purpose == path.purpose && b.branch == path.branch)
     }
 }
 
@@ -125,12 +107,7 @@ fn of_p2wpkh(key: &PublicKey) -> [Option<Print>; 2] {
 
 fn of_nested(key: &PublicKey) -> [Option<Print>; 2] {
     let redeem = p2wpkh(key);
-    [
-        Print::p2sh(&ScriptBuf::new_p2sh(&bitcoin::ScriptHash::hash(
-            redeem.as_bytes(),
-        ))),
-        None,
-    ]
+    [Print::p2sh(&ScriptBuf::new_p2sh(&bitcoin::ScriptHash::hash(redeem.as_bytes()))), None]
 }
 
 fn of_p2tr(key: &PublicKey) -> [Option<Print>; 2] {

@@ -24,18 +24,11 @@ pub(crate) enum Change {
     /// The reservation became a channel.
     ReservationUsed { root: u32 },
     /// A possible funding output was signed.
-    Funding {
-        outpoint: OutPoint,
-        funding: MaybeFunding,
-    },
+    Funding { outpoint: OutPoint, funding: MaybeFunding },
     /// A commitment spends it: it was one.
     FundingMatched { outpoint: OutPoint },
     /// The peer's HTLC transaction was signed.
-    HtlcAnswered {
-        commitment: Txid,
-        vout: u32,
-        answer: Box<HtlcAnswer>,
-    },
+    HtlcAnswered { commitment: Txid, vout: u32, answer: Box<HtlcAnswer> },
     /// A later commitment was signed, so that no HTLC of this one is answered any more.
     HtlcForgotten { commitment: Txid, vout: u32 },
 }
@@ -74,31 +67,15 @@ impl Change {
             Change::Channel(record) => (outpoint_key(b'c', &record.funding), Some(encode(record))),
             Change::Reserved { root, multisig } => (reservation_key(*root), Some(encode(multisig))),
             Change::ReservationUsed { root } => (reservation_key(*root), None),
-            Change::Funding { outpoint, funding } => {
-                (outpoint_key(b'f', outpoint), Some(encode(funding)))
-            }
+            Change::Funding { outpoint, funding } => (outpoint_key(b'f', outpoint), Some(encode(funding))),
             Change::FundingMatched { outpoint } => (outpoint_key(b'f', outpoint), None),
-            Change::HtlcAnswered {
-                commitment,
-                vout,
-                answer,
-            } => {
-                let outpoint = OutPoint {
-                    txid: *commitment,
-                    vout: *vout,
-                };
+            Change::HtlcAnswered { commitment, vout, answer } => {
+                let outpoint = OutPoint { txid: *commitment, vout: *vout };
                 (outpoint_key(b'h', &outpoint), Some(encode(answer)))
             }
-            Change::HtlcForgotten { commitment, vout } => (
-                outpoint_key(
-                    b'h',
-                    &OutPoint {
-                        txid: *commitment,
-                        vout: *vout,
-                    },
-                ),
-                None,
-            ),
+            Change::HtlcForgotten { commitment, vout } => {
+                (outpoint_key(b'h', &OutPoint { txid: *commitment, vout: *vout }), None)
+            }
         }
     }
 
@@ -110,29 +87,16 @@ impl Change {
             b'c' => Ok(Change::Channel(decode(value).ok_or_else(bad)?)),
             b'r' => {
                 let root = u32::from_be_bytes(rest.try_into().map_err(|_| bad())?);
-                Ok(Change::Reserved {
-                    root,
-                    multisig: decode(value).ok_or_else(bad)?,
-                })
+                Ok(Change::Reserved { root, multisig: decode(value).ok_or_else(bad)? })
             }
             b'f' => {
                 let outpoint = outpoint(rest).ok_or_else(bad)?;
-                Ok(Change::Funding {
-                    outpoint,
-                    funding: decode(value).ok_or_else(bad)?,
-                })
+                Ok(Change::Funding { outpoint, funding: decode(value).ok_or_else(bad)? })
             }
             b'h' => {
-                let OutPoint {
-                    txid: commitment,
-                    vout,
-                } = outpoint(rest).ok_or_else(bad)?;
+                let OutPoint { txid: commitment, vout } = outpoint(rest).ok_or_else(bad)?;
                 let answer = decode(value).ok_or_else(bad)?;
-                Ok(Change::HtlcAnswered {
-                    commitment,
-                    vout,
-                    answer,
-                })
+                Ok(Change::HtlcAnswered { commitment, vout, answer })
             }
             _ => Err(bad()),
         }
@@ -157,19 +121,11 @@ fn reservation_key(root: u32) -> Vec<u8> {
 }
 
 fn outpoint_key(tag: u8, outpoint: &OutPoint) -> Vec<u8> {
-    [
-        &[tag][..],
-        outpoint.txid.as_byte_array(),
-        &outpoint.vout.to_be_bytes(),
-    ]
-    .concat()
+    [&[tag][..], outpoint.txid.as_byte_array(), &outpoint.vout.to_be_bytes()].concat()
 }
 
 fn outpoint(key: &[u8]) -> Option<OutPoint> {
     let (txid, vout) = key.split_first_chunk::<32>()?;
     let vout = u32::from_be_bytes(vout.try_into().ok()?);
-    Some(OutPoint {
-        txid: Txid::from_byte_array(*txid),
-        vout,
-    })
+    Some(OutPoint { txid: Txid::from_byte_array(*txid), vout })
 }

@@ -28,6 +28,8 @@ pub struct Channels {
     pub(crate) by_multisig: HashMap<u32, OutPoint>,
     /// Our HTLC basepoint's index → its channel, once matched.
     pub(crate) by_htlc_base: HashMap<u32, OutPoint>,
+    /// Latest commitments of each channel, the peer's and ours.
+    pub(crate) by_commitment: HashMap<Txid, OutPoint>,
     /// Revocation root's index → the multisig key it was combined with, until a channel uses that key.
     pub(crate) reservations: BTreeMap<u32, u32>,
     /// Possible funding outputs that we signed and no commitment has spent yet.
@@ -58,25 +60,7 @@ impl Channels {
 
     fn apply(&mut self, change: Change) {
         match change {
-            Change::Channel(record) => {
-                let channel = Channel::from(*record);
-                let record = &channel.record;
-                self.by_multisig
-                    .insert(record.multisig.index, record.funding);
-                if let Some(base) = record.htlc_base {
-                    self.by_htlc_base.insert(base, record.funding);
-                }
-                let counted = record.counted_capacity();
-                let before = self.channels.insert(record.funding, channel);
-                let before =
-                    before.map_or(Amount::ZERO, |channel| channel.record.counted_capacity());
-                // Capacities are below 21 million bitcoin each; a sum that overflows would need 8,000 of them.
-                self.open_capacity = self
-                    .open_capacity
-                    .checked_sub(before)
-                    .and_then(|sum| sum.checked_add(counted))
-                    .unwrap_or(Amount::MAX);
-            }
+            Change::Channel(record) => self.put(Channel::from(*record)),
             Change::Reserved { root, multisig } => {
                 self.reservations.insert(root, multisig);
             }
@@ -89,15 +73,8 @@ impl Channels {
             Change::FundingMatched { outpoint } => {
                 self.fundings.remove(&outpoint);
             }
-            Change::HtlcAnswered {
-                commitment,
-                vout,
-                answer,
-            } => {
-                self.htlc_answers
-                    .entry(commitment)
-                    .or_default()
-                    .insert(vout, *answer);
+            Change::HtlcAnswered { commitment, vout, answer } => {
+                self.htlc_answers.entry(commitment).or_default().insert(vout, *answer);
             }
             Change::HtlcForgotten { commitment, vout } => {
                 if let Some(answers) = self.htlc_answers.get_mut(&commitment) {
@@ -110,6 +87,46 @@ impl Channels {
         }
     }
 
+    fn put(&mut self, channel: Channel) {
+        let record = &channel.record;
+        let funding = record.funding;
+        let before = self.channels.get(&funding);
+        for txid in before.iter().flat_map(|before| before.record.commitments()) {
+            self.by_commitment.remove(&txid);
+        }
+        let uncounted = before.map_or(Amount::ZERO, |before| before.record.counted_capacity());
+        self.by_commitment.extend(record.commitments().map(|txid| (txid, funding)));
+        self.by_multisig.insert(record.multisig.index, funding);
+        self.by_htlc_base.extend(record.htlc_base.map(|base| (base, funding)));
+        // Every capacity is below 21 million bitcoin, so a sum that overflows would need 8,000 of the largest.
+        self.open_capacity = self
+            .open_capacity
+            .checked_sub(uncounted)
+            .and_then(|sum| sum.checked_add(record.counted_capacity()))
+            .unwrap_or(Amount::MAX);
+        self.channels.insert(funding, channel);
+    }
+
+    /// Number of channels seen, closed ones among them.
+    pub fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Whether no channel has been seen.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
+    /// What the first commitment of the peer's paid us: what we keep of a channel that we funded, less its fee.
+    pub fn first_to_remote(&self, channel: &OutPoint) -> Option<Amount> {
+        self.channels.get(channel)?.record.first_to_remote
+    }
+
+    /// The channel whose latest commitment, the peer's or ours, has this id.
+    pub(crate) fn of_commitment(&self, txid: &Txid) -> Option<&Channel> {
+        self.channels.get(self.by_commitment.get(txid)?)
+    }
+
     /// Whether a commitment of the channel has been seen.
     pub fn is_known(&self, channel: &OutPoint) -> bool {
         self.channels.contains_key(channel)
@@ -117,9 +134,7 @@ impl Channels {
 
     /// Capacity of a channel.
     pub fn capacity(&self, channel: &OutPoint) -> Option<Amount> {
-        self.channels
-            .get(channel)
-            .map(|channel| channel.record.capacity)
+        self.channels.get(channel).map(|channel| channel.record.capacity)
     }
 
     /// Capacity of all channels for which no closing transaction was signed last.
@@ -129,9 +144,10 @@ impl Channels {
 
     /// Sum and count of possible funding outputs signed that no commitment has matched.
     pub fn unmatched_funding(&self) -> (Amount, u32) {
-        let sum = self.fundings.values().fold(Amount::ZERO, |sum, funding| {
-            sum.checked_add(funding.amount).unwrap_or(Amount::MAX)
-        });
+        let sum = self
+            .fundings
+            .values()
+            .fold(Amount::ZERO, |sum, funding| sum.checked_add(funding.amount).unwrap_or(Amount::MAX));
         (sum, u32::try_from(self.fundings.len()).unwrap_or(u32::MAX))
     }
 
@@ -143,9 +159,6 @@ impl Channels {
     /// The multisig key that the revocation root `{5/root}` was combined with, while the reservation is open.
     pub fn reserved_for(&self, root: u32) -> Option<KeyLocator> {
         let index = *self.reservations.get(&root)?;
-        Some(KeyLocator {
-            family: KeyLocator::MULTISIG,
-            index,
-        })
+        Some(KeyLocator { family: KeyLocator::MULTISIG, index })
     }
 }

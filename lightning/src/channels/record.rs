@@ -29,8 +29,11 @@ pub(crate) struct ChannelRecord {
     pub(crate) obfuscator: u64,
     /// Our payment basepoint `{3/i}` and the form of `to_remote`, once a commitment paid it.
     pub(crate) to_remote: Option<(u32, ToRemote)>,
-    /// The script that our own commitments pay the peer, once one did.
-    pub(crate) peer_to_remote: Option<ScriptBuf>,
+    /// Our `to_remote` on the first commitment of the peer's.
+    pub(crate) first_to_remote: Option<Amount>,
+    /// Scripts beside the anchors on our own commitment 0, once it was signed: our `to_local`, never seen again, and
+    /// the peer's `to_remote`, on all of ours.
+    pub(crate) holder_zero: Option<Vec<ScriptBuf>>,
     /// Index of our HTLC basepoint `{2/i}`, once an HTLC was matched to a commitment of this channel.
     pub(crate) htlc_base: Option<u32>,
     /// The peer's latest commitment that we signed.
@@ -59,18 +62,20 @@ pub(crate) struct CounterpartyState {
 pub(crate) struct HolderState {
     pub(crate) number: u64,
     pub(crate) txid: Txid,
-    /// Outputs that are neither anchors nor `to_remote`: our `to_local` and the HTLCs.
+    /// Outputs that are not anchors: our `to_local`, the peer's `to_remote` and the HTLCs.
     pub(crate) others: Vec<(u32, TxOut)>,
 }
 
 impl ChannelRecord {
+    /// The latest commitments signed, the peer's and ours.
+    pub(super) fn commitments(&self) -> impl Iterator<Item = Txid> {
+        let theirs = self.counterparty.iter().map(|latest| latest.txid);
+        theirs.chain(self.holder.iter().map(|latest| latest.txid))
+    }
+
     /// What counts towards the total of open channels.
     pub(super) fn counted_capacity(&self) -> Amount {
-        if self.closing {
-            Amount::ZERO
-        } else {
-            self.capacity
-        }
+        if self.closing { Amount::ZERO } else { self.capacity }
     }
 }
 
@@ -90,10 +95,6 @@ impl From<ChannelRecord> for Channel {
             .map(|funding| funding.keys.map(|key| anchor_script(&key).to_p2wsh()))
             .unwrap_or_default();
         let funding_script_pubkey = record.funding_script.to_p2wsh();
-        Self {
-            record,
-            anchors,
-            funding_script_pubkey,
-        }
+        Self { record, anchors, funding_script_pubkey }
     }
 }

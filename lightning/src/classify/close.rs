@@ -13,10 +13,11 @@ const SIGHASH_ALL: u8 = 1;
 pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
     let transaction = scene.request.transaction();
     let (outpoint, _) = scene.spent_by_signed();
-    let channel =
-        scene.channels.channels.get(&outpoint).ok_or_else(|| {
-            format!("it closes channel {outpoint}, of which no commitment was seen")
-        })?;
+    let channel = scene
+        .channels
+        .channels
+        .get(&outpoint)
+        .ok_or_else(|| format!("it closes channel {outpoint}, of which no commitment was seen"))?;
     check_same(scene, channel)?;
     let [input] = &transaction.input[..] else {
         return Err(format!("it closes channel {outpoint} beside other inputs"));
@@ -33,23 +34,16 @@ pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
         ));
     }
     if scene.signed().sighash != SIGHASH_ALL {
-        return Err(format!(
-            "a close is signed with SIGHASH_ALL, not {:#04x}",
-            scene.signed().sighash
-        ));
+        return Err(format!("a close is signed with SIGHASH_ALL, not {:#04x}", scene.signed().sighash));
     }
-    let latest =
-        channel.record.counterparty.as_ref().ok_or_else(|| {
-            format!("no commitment of the peer's was seen for channel {outpoint}")
-        })?;
+    let latest = channel
+        .record
+        .counterparty
+        .as_ref()
+        .ok_or_else(|| format!("no commitment of the peer's was seen for channel {outpoint}"))?;
     // One output beside ours and the anchors may be the peer's balance; HTLCs that were answered are HTLCs.
-    let htlcs_pending =
-        latest.others.len() > 1 || scene.channels.htlc_answers.contains_key(&latest.txid);
-    let spend = Spend::MutualClose {
-        channel: outpoint,
-        our_balance: latest.to_remote,
-        htlcs_pending,
-    };
+    let htlcs_pending = latest.others.len() > 1 || scene.channels.htlc_answers.contains_key(&latest.txid);
+    let spend = Spend::MutualClose { channel: outpoint, our_balance: latest.to_remote, htlcs_pending };
     let mut found = Finding::of(spend);
     if !channel.record.closing {
         let mut record = channel.record.clone();

@@ -1,6 +1,6 @@
 //! Commitment transactions: whose, and which number.
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 use strongroom_policy::KeyPath;
 use strongroom_policy::case::{Destination, Spend};
 
@@ -31,7 +31,8 @@ fn raw_number(transaction: &Transaction) -> u64 {
 struct Sorted {
     to_remote: Option<(usize, Amount, (u32, ToRemote))>,
     anchors: Vec<usize>,
-    peer_to_remote: bool,
+    /// Pays a script of our own commitment 0, another one than which this is.
+    repeats_holder_zero: bool,
     others: Vec<(u32, TxOut)>,
 }
 
@@ -40,10 +41,7 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
     let transaction = scene.request.transaction();
     let (outpoint, _) = scene.spent_by_signed();
     if scene.signed().sighash != SIGHASH_ALL {
-        return Err(format!(
-            "a commitment is signed with SIGHASH_ALL, not {:#04x}",
-            scene.signed().sighash
-        ));
+        return Err(format!("a commitment is signed with SIGHASH_ALL, not {:#04x}", scene.signed().sighash));
     }
     let known = scene.channels.channels.get(&outpoint);
     let mut changes = Vec::new();
@@ -58,9 +56,8 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
             channel
         }
     };
-    let sorted = sort(scene, &channel)?;
-    let raw = raw_number(transaction);
-    let number = raw ^ channel.record.obfuscator;
+    let number = raw_number(transaction) ^ channel.record.obfuscator;
+    let sorted = sort(scene, &channel, number)?;
     let theirs = is_theirs(scene, &channel.record, &sorted, number);
     let mut record = channel.record;
     let txid = scene.request.txid();
@@ -69,43 +66,27 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         if let Some(htlc_base) = check_answers(scene, &record, &sorted)? {
             record.htlc_base = Some(htlc_base);
         }
-        let to_remote = sorted
-            .to_remote
-            .map_or(Amount::ZERO, |(_, amount, _)| amount);
+        let to_remote = sorted.to_remote.map_or(Amount::ZERO, |(_, amount, _)| amount);
+        record.first_to_remote.get_or_insert(to_remote);
         record.to_remote = record.to_remote.or(sorted.to_remote.map(|(_, _, key)| key));
         let latest = record.counterparty.as_ref();
         if latest.is_none_or(|latest| latest.number <= number || !record.reserved) {
             if let Some(before) = latest.filter(|before| before.txid != txid) {
                 forget_answers(scene, before, &mut changes);
             }
-            record.counterparty = Some(CounterpartyState {
-                number,
-                txid,
-                to_remote,
-                others: sorted.others,
-            });
+            record.counterparty = Some(CounterpartyState { number, txid, to_remote, others: sorted.others });
             record.closing = false;
         }
-        Spend::CounterpartyCommitment {
-            channel: outpoint,
-            number,
-            to_remote,
-        }
+        Spend::CounterpartyCommitment { channel: outpoint, number, to_remote }
     } else {
-        if record.peer_to_remote.is_none() {
-            record.peer_to_remote = peer_to_remote(&record, &sorted, number);
+        if number == 0 {
+            let scripts = sorted.others.iter().map(|(_, output)| output.script_pubkey.clone());
+            record.holder_zero = Some(scripts.collect());
         }
-        record.holder = Some(HolderState {
-            number,
-            txid,
-            others: sorted.others,
-        });
+        record.holder = Some(HolderState { number, txid, others: sorted.others });
         // Number 0 is signed when the funding confirms; any later one ends the channel.
         record.closing = number != 0;
-        Spend::HolderCommitment {
-            channel: outpoint,
-            number,
-        }
+        Spend::HolderCommitment { channel: outpoint, number }
     };
     let unchanged = known.is_some_and(|known| known.record == record);
     if !unchanged {
@@ -119,11 +100,7 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         .map(|index| (index, Destination::OwnChannel))
         .collect();
     owned.sort_unstable_by_key(|(index, _)| *index);
-    Ok(Finding {
-        spend,
-        changes,
-        owned,
-    })
+    Ok(Finding { spend, changes, owned })
 }
 
 /// The funding output is the one we know.
@@ -151,9 +128,7 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
         return Err(format!("the 2-of-2 does not hold our key {multisig}"));
     }
     if let Some(other) = scene.channels.by_multisig.get(&multisig.index) {
-        return Err(format!(
-            "our key {multisig} belongs to channel {other} already"
-        ));
+        return Err(format!("our key {multisig} belongs to channel {other} already"));
     }
     let mut changes = Vec::new();
     if let Some(maybe) = scene.channels.fundings.get(&outpoint) {
@@ -166,14 +141,8 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
         }
         changes.push(Change::FundingMatched { outpoint });
     }
-    let used = scene
-        .channels
-        .reservations
-        .iter()
-        .filter(|(_, key)| **key == multisig.index);
-    let used: Vec<Change> = used
-        .map(|(root, _)| Change::ReservationUsed { root: *root })
-        .collect();
+    let used = scene.channels.reservations.iter().filter(|(_, key)| **key == multisig.index);
+    let used: Vec<Change> = used.map(|(root, _)| Change::ReservationUsed { root: *root }).collect();
     let reserved = !used.is_empty();
     changes.extend(used);
     let record = ChannelRecord {
@@ -183,7 +152,8 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
         funding_script: signed.script.clone(),
         obfuscator: raw_number(scene.request.transaction()),
         to_remote: None,
-        peer_to_remote: None,
+        first_to_remote: None,
+        holder_zero: None,
         htlc_base: None,
         counterparty: None,
         holder: None,
@@ -193,29 +163,21 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
     Ok((Channel::from(record), changes))
 }
 
-fn sort(scene: &Scene<'_>, channel: &Channel) -> Result<Sorted, Unfit> {
+fn sort(scene: &Scene<'_>, channel: &Channel, number: u64) -> Result<Sorted, Unfit> {
     let record = &channel.record;
-    let mut sorted = Sorted {
-        to_remote: None,
-        anchors: Vec::new(),
-        peer_to_remote: false,
-        others: Vec::new(),
-    };
+    let mut sorted =
+        Sorted { to_remote: None, anchors: Vec::new(), repeats_holder_zero: false, others: Vec::new() };
     for (index, output) in scene.request.transaction().output.iter().enumerate() {
         let script = &output.script_pubkey;
         if output.value == Anchor::AMOUNT && channel.anchors.contains(script) {
             sorted.anchors.push(index);
             continue;
         }
-        if record.peer_to_remote.as_ref() == Some(script) {
-            sorted.peer_to_remote = true;
+        if number != 0 && record.holder_zero.as_ref().is_some_and(|zero| zero.contains(script)) {
+            sorted.repeats_holder_zero = true;
         }
         // The same payment basepoint for the channel's life; before the first payment to it, any of ours.
-        let ours = if sorted.to_remote.is_some() {
-            None
-        } else {
-            scene.accounts.find_to_remote(script)
-        };
+        let ours = if sorted.to_remote.is_some() { None } else { scene.accounts.find_to_remote(script) };
         match (ours, record.to_remote) {
             (Some((key, kind)), known) if known.is_none_or(|known| known == (key.index, kind)) => {
                 sorted.to_remote = Some((index, output.value, (key.index, kind)));
@@ -226,21 +188,11 @@ fn sort(scene: &Scene<'_>, channel: &Channel) -> Result<Sorted, Unfit> {
             }
         }
     }
-    let taken = sorted
-        .to_remote
-        .filter(|_| record.to_remote.is_none())
-        .and_then(|(_, _, key)| {
-            scene
-                .channels
-                .channels
-                .values()
-                .find(|other| other.record.to_remote == Some(key))
-        });
+    let taken = sorted.to_remote.filter(|_| record.to_remote.is_none()).and_then(|(_, _, key)| {
+        scene.channels.channels.values().find(|other| other.record.to_remote == Some(key))
+    });
     if let Some(other) = taken {
-        return Err(format!(
-            "its to_remote is that of channel {}",
-            other.record.funding
-        ));
+        return Err(format!("its to_remote is that of channel {}", other.record.funding));
     }
     Ok(sorted)
 }
@@ -248,33 +200,29 @@ fn sort(scene: &Scene<'_>, channel: &Channel) -> Result<Sorted, Unfit> {
 /// Whether a commitment is the peer's, as far as requests tell.
 ///
 /// It is if it pays our `to_remote`. Without that output it is one of ours, or the peer's while we have nothing.
-/// lnd asks for the peer's commitment 0 first and for ours, of the same number, when the funding confirms.
+/// lnd asks for the peer's commitment 0 first and for ours, of the same number, when the funding confirms; from then
+/// on the peer's `to_remote` is known and tells ours. Where nothing tells, it counts as ours.
 fn is_theirs(scene: &Scene<'_>, record: &ChannelRecord, sorted: &Sorted, number: u64) -> bool {
     if sorted.to_remote.is_some() {
         return true;
     }
-    if sorted.peer_to_remote {
+    if sorted.repeats_holder_zero {
         return false;
     }
     match &record.counterparty {
         None => record.holder.is_none(),
         Some(latest) if latest.txid == scene.request.txid() => true,
-        Some(latest) if latest.number == number => false,
-        // Signing our own commitment in disguise would give away what this one says we have: nothing.
-        Some(latest) => latest.to_remote == Amount::ZERO && record.peer_to_remote.is_some(),
+        Some(latest) if latest.number == number => number != 0 && we_have_nothing(record, latest),
+        Some(latest) => we_have_nothing(record, latest),
     }
 }
 
-/// The peer's `to_remote`, from our own commitment 0: there are no HTLCs yet, and if the peer's commitment 0 gave us
-/// nothing, so does ours, and the one output beside the anchors is the peer's. It stays the same for ever.
-fn peer_to_remote(record: &ChannelRecord, sorted: &Sorted, number: u64) -> Option<ScriptBuf> {
-    let theirs = record.counterparty.as_ref()?;
-    match &sorted.others[..] {
-        [(_, only)] if (number, theirs.number, theirs.to_remote) == (0, 0, Amount::ZERO) => {
-            Some(only.script_pubkey.clone())
-        }
-        _ => None,
-    }
+/// We began with nothing, so that the peer's `to_remote` is known from our own commitment 0, and have nothing yet.
+/// Signing our own commitment in disguise gives away no more than the peer's latest one says we have.
+fn we_have_nothing(record: &ChannelRecord, latest: &CounterpartyState) -> bool {
+    record.first_to_remote == Some(Amount::ZERO)
+        && latest.to_remote == Amount::ZERO
+        && record.holder_zero.is_some()
 }
 
 /// lnd numbers commitments one by one and signs the latest number again, with other contents perhaps, if it
@@ -284,10 +232,7 @@ fn check_number(scene: &Scene<'_>, record: &ChannelRecord, number: u64) -> Resul
         return Ok(());
     };
     let repeated = || {
-        let first = OutPoint {
-            txid: scene.request.txid(),
-            vout: 0,
-        };
+        let first = OutPoint { txid: scene.request.txid(), vout: 0 };
         scene.known.output(&first).is_some()
     };
     if number == latest.number || number == latest.number + 1 || repeated() {
@@ -301,19 +246,13 @@ fn check_number(scene: &Scene<'_>, record: &ChannelRecord, number: u64) -> Resul
 
 /// HTLC signatures given before their commitment was asked for must be of HTLCs that it has. Answers the HTLC
 /// basepoint they were given with.
-fn check_answers(
-    scene: &Scene<'_>,
-    record: &ChannelRecord,
-    sorted: &Sorted,
-) -> Result<Option<u32>, Unfit> {
+fn check_answers(scene: &Scene<'_>, record: &ChannelRecord, sorted: &Sorted) -> Result<Option<u32>, Unfit> {
     let Some(answers) = scene.channels.htlc_answers.get(&scene.request.txid()) else {
         return Ok(None);
     };
     let mut base = record.htlc_base;
     for (vout, answer) in answers.iter() {
-        let output = sorted
-            .others
-            .binary_search_by_key(&vout, |(index, _)| *index);
+        let output = sorted.others.binary_search_by_key(&vout, |(index, _)| *index);
         let output = output.ok().map(|at| &sorted.others[at].1);
         if !output.is_some_and(|output| answer.spends(output)) {
             return Err(format!(
@@ -337,10 +276,6 @@ fn check_answers(
 fn forget_answers(scene: &Scene<'_>, before: &CounterpartyState, changes: &mut Vec<Change>) {
     if let Some(answers) = scene.channels.htlc_answers.get(&before.txid) {
         let commitment = before.txid;
-        changes.extend(
-            answers
-                .iter()
-                .map(|(vout, _)| Change::HtlcForgotten { commitment, vout }),
-        );
+        changes.extend(answers.iter().map(|(vout, _)| Change::HtlcForgotten { commitment, vout }));
     }
 }

@@ -16,31 +16,16 @@ impl Channels {
         accounts: &Accounts,
     ) -> (EcdhAsk, Learned) {
         if key.family != KeyLocator::REVOCATION_ROOT {
-            return (
-                EcdhAsk {
-                    key,
-                    with_own_multisig: None,
-                },
-                Learned::nothing(),
-            );
+            return (EcdhAsk { key, with_own_multisig: None }, Learned::nothing());
         }
         let with_own_multisig = accounts.find_multisig(&point.serialize());
         let changes = match with_own_multisig {
             // Asked again for a channel that exists, it opens no new reservation.
             Some(multisig) if !self.by_multisig.contains_key(&multisig.index) => {
-                vec![Change::Reserved {
-                    root: key.index,
-                    multisig: multisig.index,
-                }]
+                vec![Change::Reserved { root: key.index, multisig: multisig.index }]
             }
             _ => Vec::new(),
         };
-        (
-            EcdhAsk {
-                key,
-                with_own_multisig,
-            },
-            Learned { changes },
-        )
+        (EcdhAsk { key, with_own_multisig }, Learned { changes })
     }
 }

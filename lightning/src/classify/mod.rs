@@ -45,11 +45,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn of(spend: Spend) -> Self {
-        Self {
-            spend,
-            changes: Vec::new(),
-            owned: Vec::new(),
-        }
+        Self { spend, changes: Vec::new(), owned: Vec::new() }
     }
 }
 
@@ -64,12 +60,7 @@ impl Channels {
         accounts: &Accounts,
         known: &dyn KnownTransactions,
     ) -> (SpendAsk, Learned) {
-        let scene = Scene {
-            channels: self,
-            request,
-            accounts,
-            known,
-        };
+        let scene = Scene { channels: self, request, accounts, known };
         let (inputs, conflict) = evidence::inputs(&scene);
         let found = match conflict {
             Some(conflict) => Err(conflict),
@@ -84,12 +75,7 @@ impl Channels {
             weight: weight::estimate(request),
             spend: found.spend,
         };
-        (
-            ask,
-            Learned {
-                changes: found.changes,
-            },
-        )
+        (ask, Learned { changes: found.changes })
     }
 }
 
@@ -98,9 +84,7 @@ impl Scene<'_> {
         let first = self.signed();
         let role = role::of(first)?;
         if !matches!(role, Role::Wallet) && self.request.to_sign().len() > 1 {
-            return Err(
-                "more than one signature is asked for, one of them with a channel key".into(),
-            );
+            return Err("more than one signature is asked for, one of them with a channel key".into());
         }
         match role {
             Role::Wallet => onchain::find(self),

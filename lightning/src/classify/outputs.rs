@@ -31,9 +31,5 @@ pub(super) fn owner(scene: &Scene<'_>, script: &Script) -> Destination {
     if let Some(path) = scene.accounts.find_script(script) {
         return Destination::OwnWallet(path);
     }
-    if script.is_op_return() {
-        Destination::Unspendable
-    } else {
-        Destination::Stranger
-    }
+    if script.is_op_return() { Destination::Unspendable } else { Destination::Stranger }
 }

@@ -24,9 +24,7 @@ pub(super) fn find(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
         // Without anchors both are signed with ALL. The peer's pays a delayed script of its own.
         (false, SIGHASH_ALL) if pays_stranger_p2wsh(scene) => peer_transaction(scene, htlc),
         (false, SIGHASH_ALL) => Ok(sweep::find(SweepOf::CounterpartyHtlc)),
-        _ => Err(format!(
-            "an HTLC of the peer's commitment is not signed with sighash {sighash:#04x}"
-        )),
+        _ => Err(format!("an HTLC of the peer's commitment is not signed with sighash {sighash:#04x}")),
     }
 }
 
@@ -51,9 +49,7 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     let lock_time = transaction.lock_time.to_consensus_u32();
     let sequence = input.sequence.to_consensus_u32();
     if transaction.version.0 != 2 || sequence != u32::from(htlc.anchors) {
-        return Err(misfit(
-            "has another version or sequence than BOLT 3 prescribes",
-        ));
+        return Err(misfit("has another version or sequence than BOLT 3 prescribes"));
     }
     // Offered by the peer: it takes back after a timeout. Received: it claims at once.
     if (lock_time == 0) != matches!(htlc.kind, HtlcKind::Received { .. }) {
@@ -95,11 +91,7 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     });
     if !unchanged {
         let (commitment, vout) = (outpoint.txid, outpoint.vout);
-        found.changes.push(Change::HtlcAnswered {
-            commitment,
-            vout,
-            answer: Box::new(answer),
-        });
+        found.changes.push(Change::HtlcAnswered { commitment, vout, answer: Box::new(answer) });
     }
     if seen && channel.record.htlc_base.is_none() {
         let mut record = channel.record.clone();
@@ -121,47 +113,26 @@ fn channel_of<'a>(
     let funding = bound.or_else(|| channels.by_multisig.get(&htlc_base));
     let guess = funding.and_then(|funding| channels.channels.get(funding));
     let latest = |channel: &&Channel| {
-        channel
-            .record
-            .counterparty
-            .as_ref()
-            .is_some_and(|latest| latest.txid == outpoint.txid)
+        channel.record.counterparty.as_ref().is_some_and(|latest| latest.txid == outpoint.txid)
     };
     if let Some(channel) = guess.filter(latest) {
         return Ok((channel, true));
     }
     // Only an index that is not aligned gets here with its commitment seen.
-    let other = channels
-        .channels
-        .values()
-        .find(latest)
-        .filter(|_| bound.is_none());
+    let other = channels.channels.values().find(latest).filter(|_| bound.is_none());
     match (other, guess) {
-        (Some(channel), _)
-            if channel
-                .record
-                .htlc_base
-                .is_none_or(|base| base == htlc_base) =>
-        {
+        (Some(channel), _) if channel.record.htlc_base.is_none_or(|base| base == htlc_base) => {
             Ok((channel, true))
         }
         (None, Some(channel)) => Ok((channel, false)),
-        _ => Err(format!(
-            "the HTLC key {{2/{htlc_base}}} belongs to no channel that we know"
-        )),
+        _ => Err(format!("the HTLC key {{2/{htlc_base}}} belongs to no channel that we know")),
     }
 }
 
 /// The HTLC is an output of the commitment.
 fn on_commitment(channel: &Channel, outpoint: OutPoint, spent: &TxOut) -> Result<(), Unfit> {
-    let others = channel
-        .record
-        .counterparty
-        .as_ref()
-        .map_or(&[][..], |latest| &latest.others);
-    let found = others
-        .iter()
-        .any(|(vout, output)| *vout == outpoint.vout && output == spent);
+    let others = channel.record.counterparty.as_ref().map_or(&[][..], |latest| &latest.others);
+    let found = others.iter().any(|(vout, output)| *vout == outpoint.vout && output == spent);
     found.then_some(()).ok_or_else(|| {
         format!(
             "commitment {} has no HTLC of {} sat at output {}",
@@ -182,9 +153,7 @@ fn consistent(scene: &Scene<'_>, outpoint: OutPoint, answer: &HtlcAnswer) -> Res
         return if before == answer {
             Ok(true)
         } else {
-            Err(format!(
-                "another HTLC transaction on {outpoint} was signed before"
-            ))
+            Err(format!("another HTLC transaction on {outpoint} was signed before"))
         };
     }
     match answers.any() {

@@ -29,35 +29,17 @@ pub(super) enum Role {
 
 /// The role of the key in a signature asked for; each family has its one place in BOLT 3's scripts.
 pub(super) fn of(signed: &ToSign) -> Result<Role, Unfit> {
-    let misfit = || {
-        format!(
-            "key {} signs a {:?} output where lnd never puts it",
-            signed.key, signed.lock
-        )
-    };
+    let misfit = || format!("key {} signs a {:?} output where lnd never puts it", signed.key, signed.lock);
     let tweak = signed.tweak.kind();
     let locator = match signed.key {
         KeyPath::Wallet(_) => {
-            let own = matches!(
-                signed.lock,
-                Lock::P2wpkh | Lock::P2shP2wpkh | Lock::TaprootKeyBip86
-            );
-            return if own && tweak == Tweak::None {
-                Ok(Role::Wallet)
-            } else {
-                Err(misfit())
-            };
+            let own = matches!(signed.lock, Lock::P2wpkh | Lock::P2shP2wpkh | Lock::TaprootKeyBip86);
+            return if own && tweak == Tweak::None { Ok(Role::Wallet) } else { Err(misfit()) };
         }
         KeyPath::Lightning(locator) => locator,
     };
-    if matches!(
-        signed.lock,
-        Lock::TaprootScript | Lock::TaprootKeyTweaked | Lock::TaprootKeyBip86
-    ) {
-        return Err(format!(
-            "key {} signs for a taproot channel, which is not understood",
-            signed.key
-        ));
+    if matches!(signed.lock, Lock::TaprootScript | Lock::TaprootKeyTweaked | Lock::TaprootKeyBip86) {
+        return Err(format!("key {} signs for a taproot channel, which is not understood", signed.key));
     }
     if signed.lock == Lock::P2wpkh && locator.family == KeyLocator::PAYMENT_BASE {
         return Ok(Role::ToRemote);
@@ -71,9 +53,7 @@ pub(super) fn of(signed: &ToSign) -> Result<Role, Unfit> {
             Ok(Role::Funding(funding))
         }
         (KeyLocator::MULTISIG, Tweak::None, Some(ChannelScript::Anchor(_))) => Ok(Role::Anchor),
-        (KeyLocator::PAYMENT_BASE, Tweak::None, Some(ChannelScript::ToRemote(_))) => {
-            Ok(Role::ToRemote)
-        }
+        (KeyLocator::PAYMENT_BASE, Tweak::None, Some(ChannelScript::ToRemote(_))) => Ok(Role::ToRemote),
         (KeyLocator::DELAY_BASE, Tweak::Single, Some(ChannelScript::Delayed(script)))
             if script.delayed == key =>
         {

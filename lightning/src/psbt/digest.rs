@@ -43,12 +43,8 @@ pub(super) fn digest(
         None => {
             let kind = EcdsaSighashType::from_consensus(sighash.into());
             let hash = match proven.lock {
-                Lock::P2wsh => cache
-                    .p2wsh_signature_hash(index, &proven.script, spent.value, kind)
-                    .ok(),
-                _ => cache
-                    .p2wpkh_signature_hash(index, &proven.script, spent.value, kind)
-                    .ok(),
+                Lock::P2wsh => cache.p2wsh_signature_hash(index, &proven.script, spent.value, kind).ok(),
+                _ => cache.p2wpkh_signature_hash(index, &proven.script, spent.value, kind).ok(),
             };
             hash.map(|h| h.to_byte_array()).ok_or(refused)
         }
@@ -59,15 +55,10 @@ pub(super) fn digest(
                 TapSpend::Script { leaf, .. } => Some(leaf),
             };
             let hash = match leaf {
-                None => {
-                    cache.taproot_key_spend_signature_hash(index, &Prevouts::All(prevouts), kind)
+                None => cache.taproot_key_spend_signature_hash(index, &Prevouts::All(prevouts), kind),
+                Some(leaf) => {
+                    cache.taproot_script_spend_signature_hash(index, &Prevouts::All(prevouts), leaf, kind)
                 }
-                Some(leaf) => cache.taproot_script_spend_signature_hash(
-                    index,
-                    &Prevouts::All(prevouts),
-                    leaf,
-                    kind,
-                ),
             };
             hash.map(|h| h.to_byte_array()).map_err(|_| refused)
         }

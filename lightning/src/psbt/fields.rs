@@ -100,15 +100,8 @@ impl<'a> Fields<'a> {
         loop {
             fields.end = reader.position();
             let Some(pair) = reader.pair()? else { break };
-            let bad = |kind| Malformed::Input {
-                index,
-                problem: InputProblem::Field(kind),
-            };
-            fields.places.push(Place {
-                start: pair.start,
-                rank: rank(pair.kind),
-                key: pair.key,
-            });
+            let bad = |kind| Malformed::Input { index, problem: InputProblem::Field(kind) };
+            fields.places.push(Place { start: pair.start, rank: rank(pair.kind), key: pair.key });
             let Some(kind) = pair.kind else { continue };
             let once = |slot: &mut Option<&'a [u8]>| {
                 let fresh = slot.is_none() && pair.key.is_empty();
@@ -133,10 +126,7 @@ impl<'a> Fields<'a> {
                 }
                 kind::BIP32 => {
                     let path = path_after_fingerprint(pair.value).ok_or(bad(kind))?;
-                    fields.bip32.get_or_insert(Stated {
-                        key: pair.key,
-                        path,
-                    });
+                    fields.bip32.get_or_insert(Stated { key: pair.key, path });
                 }
                 kind::FINAL_SCRIPT_SIG | kind::FINAL_WITNESS => fields.is_final = true,
                 kind::TAP_KEY_SIG => fields.tap_key_sig = true,
@@ -148,13 +138,7 @@ impl<'a> Fields<'a> {
                 kind::TAP_BIP32 => {
                     let (hashes, rest) = leaf_hashes(pair.value).ok_or(bad(kind))?;
                     let path = path_after_fingerprint(rest).ok_or(bad(kind))?;
-                    fields.tap_bip32.push((
-                        Stated {
-                            key: pair.key,
-                            path,
-                        },
-                        hashes,
-                    ));
+                    fields.tap_bip32.push((Stated { key: pair.key, path }, hashes));
                 }
                 _ => {}
             }

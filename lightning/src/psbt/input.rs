@@ -22,8 +22,8 @@ pub(super) fn previous_output(
     let proven = fields
         .non_witness_utxo
         .map(|bytes| {
-            let previous: Transaction = deserialize(bytes)
-                .map_err(|_| InputProblem::Field(super::fields::kind::NON_WITNESS_UTXO))?;
+            let previous: Transaction =
+                deserialize(bytes).map_err(|_| InputProblem::Field(super::fields::kind::NON_WITNESS_UTXO))?;
             let vout = usize::try_from(outpoint.vout).unwrap_or(usize::MAX);
             let output = previous.output.get(vout).cloned();
             output
@@ -33,9 +33,7 @@ pub(super) fn previous_output(
         .transpose()?;
     let stated: Option<TxOut> = fields
         .witness_utxo
-        .map(|bytes| {
-            deserialize(bytes).map_err(|_| InputProblem::Field(super::fields::kind::WITNESS_UTXO))
-        })
+        .map(|bytes| deserialize(bytes).map_err(|_| InputProblem::Field(super::fields::kind::WITNESS_UTXO)))
         .transpose()?;
     let output = match (&proven, stated) {
         (None, None) => return Err(InputProblem::NoUtxo),
@@ -44,14 +42,9 @@ pub(super) fn previous_output(
         (None, Some(stated)) => stated,
     };
     if output.value > Amount::MAX_MONEY {
-        return Err(InputProblem::Unsupported(
-            "an amount above 21 million bitcoin",
-        ));
+        return Err(InputProblem::Unsupported("an amount above 21 million bitcoin"));
     }
-    Ok(PreviousOutput {
-        output,
-        with_transaction: proven.is_some(),
-    })
+    Ok(PreviousOutput { output, with_transaction: proven.is_some() })
 }
 
 /// Whether an input is for us to sign.
@@ -84,9 +77,7 @@ pub(super) fn wanted(
     let Some(path) = accounts.key_path(&stated.path()) else {
         return skip("names a key path outside this node's accounts");
     };
-    let derived = accounts
-        .derive(&path)
-        .map_err(|_| InputProblem::Unsupported("key index"))?;
+    let derived = accounts.derive(&path).map_err(|_| InputProblem::Unsupported("key index"))?;
     if stated.key.len() != 33 {
         return Err(InputProblem::Field(super::fields::kind::BIP32));
     }
@@ -98,9 +89,7 @@ pub(super) fn wanted(
         };
         return match path {
             // Another wallet uses the same standard paths; its inputs may stand beside ours.
-            strongroom_policy::KeyPath::Wallet(_) => {
-                Ok(Wanted::Nothing(format!("input {index}: {wrong}")))
-            }
+            strongroom_policy::KeyPath::Wallet(_) => Ok(Wanted::Nothing(format!("input {index}: {wrong}"))),
             strongroom_policy::KeyPath::Lightning(_) => Err(wrong),
         };
     }

@@ -31,10 +31,7 @@ pub(super) fn prove(
 ) -> Result<Proven, InputProblem> {
     if script_pubkey.is_p2wpkh() {
         // lnd puts the witness program into both script fields.
-        for given in [fields.redeem_script, fields.witness_script]
-            .into_iter()
-            .flatten()
-        {
+        for given in [fields.redeem_script, fields.witness_script].into_iter().flatten() {
             matches(given == script_pubkey.as_bytes())?;
         }
         return p2wpkh(script_pubkey, key, Lock::P2wpkh);
@@ -45,11 +42,7 @@ pub(super) fn prove(
         if !redeem.is_p2wpkh() {
             return Err(InputProblem::Unsupported("P2SH other than nested P2WPKH"));
         }
-        matches(
-            fields
-                .witness_script
-                .is_none_or(|given| given == redeem.as_bytes()),
-        )?;
+        matches(fields.witness_script.is_none_or(|given| given == redeem.as_bytes()))?;
         return p2wpkh(redeem, key, Lock::P2shP2wpkh);
     }
     if script_pubkey.is_p2wsh() {
@@ -61,18 +54,12 @@ pub(super) fn prove(
         let bytes = key.serialize();
         let hash = hash160::Hash::hash(&bytes);
         occurs(script, |push| push == bytes || push == hash.as_byte_array())?;
-        return Ok(Proven {
-            lock: Lock::P2wsh,
-            script: script.to_owned(),
-            tap: None,
-        });
+        return Ok(Proven { lock: Lock::P2wsh, script: script.to_owned(), tap: None });
     }
     if script_pubkey.is_p2tr() {
         return taproot(fields, script_pubkey, key, stated);
     }
-    Err(InputProblem::Unsupported(
-        "not P2WPKH, nested P2WPKH, P2WSH or P2TR",
-    ))
+    Err(InputProblem::Unsupported("not P2WPKH, nested P2WPKH, P2WSH or P2TR"))
 }
 
 fn matches(fits: bool) -> Result<(), InputProblem> {
@@ -85,11 +72,7 @@ fn p2wpkh(program: &Script, key: &PublicKey, lock: Lock) -> Result<Proven, Input
     if program.as_bytes()[2..] != hash.as_byte_array()[..] {
         return Err(InputProblem::KeyNotInScript);
     }
-    Ok(Proven {
-        lock,
-        script: program.to_owned(),
-        tap: None,
-    })
+    Ok(Proven { lock, script: program.to_owned(), tap: None })
 }
 
 fn occurs(script: &Script, is_key: impl Fn(&[u8]) -> bool) -> Result<(), InputProblem> {
@@ -110,13 +93,9 @@ fn taproot(
     let [(derivation, leaf_hashes)] = fields.tap_bip32[..] else {
         return Err(InputProblem::Taproot("not exactly one taproot derivation"));
     };
-    let same_path = fields
-        .bip32
-        .is_some_and(|bip32| bip32.same_path(&derivation));
+    let same_path = fields.bip32.is_some_and(|bip32| bip32.same_path(&derivation));
     if derivation.key != &stated[1..] || !same_path {
-        return Err(InputProblem::Taproot(
-            "the two derivations name different keys",
-        ));
+        return Err(InputProblem::Taproot("the two derivations name different keys"));
     }
     let (internal, _) = key.x_only_public_key();
     if leaf_hashes.is_empty() {
@@ -131,16 +110,8 @@ fn taproot(
         if script_pubkey.as_bytes()[2..] != output.serialize() {
             return Err(InputProblem::KeyNotInScript);
         }
-        let lock = if root.is_none() {
-            Lock::TaprootKeyBip86
-        } else {
-            Lock::TaprootKeyTweaked
-        };
-        return Ok(Proven {
-            lock,
-            script: ScriptBuf::new(),
-            tap: Some(TapSpend::Key(root)),
-        });
+        let lock = if root.is_none() { Lock::TaprootKeyBip86 } else { Lock::TaprootKeyTweaked };
+        return Ok(Proven { lock, script: ScriptBuf::new(), tap: Some(TapSpend::Key(root)) });
     }
     let [leaf] = fields.tap_leaves[..] else {
         return Err(InputProblem::Taproot("not exactly one leaf script"));
@@ -151,9 +122,7 @@ fn taproot(
     let script = Script::from_bytes(leaf.script);
     let hash = TapLeafHash::from_script(script, LeafVersion::TapScript);
     if leaf_hashes != hash.as_byte_array() {
-        return Err(InputProblem::Taproot(
-            "the leaf script does not hash to the one leaf hash",
-        ));
+        return Err(InputProblem::Taproot("the leaf script does not hash to the one leaf hash"));
     }
     let internal = internal.serialize();
     occurs(script, |push| push == internal)?;
@@ -164,9 +133,6 @@ fn taproot(
         script: script.to_owned(),
         // The leaf's place in the tree is not proven: lnd's control block is fake. The signature commits to leaf
         // and output script both, so it is worthless for an output without that leaf.
-        tap: Some(TapSpend::Script {
-            leaf: hash,
-            stated_key,
-        }),
+        tap: Some(TapSpend::Script { leaf: hash, stated_key }),
     })
 }

@@ -71,22 +71,12 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let mut key = Reader::new(full_key);
-        let kind = u8::try_from(key.compact_size()?)
-            .ok()
-            .filter(|kind| *kind < 0xfd);
+        let kind = u8::try_from(key.compact_size()?).ok().filter(|kind| *kind < 0xfd);
         let key = &full_key[key.at..];
-        Ok(Some(Pair {
-            start,
-            kind,
-            key,
-            value: self.sized()?,
-        }))
+        Ok(Some(Pair { start, kind, key, value: self.sized()? }))
     }
 }
 
 fn little_endian(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |n, &byte| n << 8 | u64::from(byte))
+    bytes.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))
 }

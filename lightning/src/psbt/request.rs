@@ -30,11 +30,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 4 MiB (lnd's own gRPC limit), 1,000 inputs, and outputs for the largest commitment (966 HTLCs) and more.
     fn default() -> Self {
-        Self {
-            bytes: 4 << 20,
-            inputs: 1_000,
-            outputs: 2_000,
-        }
+        Self { bytes: 4 << 20, inputs: 1_000, outputs: 2_000 }
     }
 }
 
@@ -64,10 +60,7 @@ impl SignRequest {
     /// Parses a PSBT as lnd's signer would, and proves that what it asks for is consistent.
     pub fn parse(bytes: &[u8], accounts: &Accounts, limits: &Limits) -> Result<Self, Malformed> {
         if bytes.len() > limits.bytes {
-            return Err(Malformed::TooManyBytes {
-                found: bytes.len(),
-                limit: limits.bytes,
-            });
+            return Err(Malformed::TooManyBytes { found: bytes.len(), limit: limits.bytes });
         }
         let mut reader = Reader::new(bytes);
         let transaction = unsigned_transaction(&mut reader, limits)?;
@@ -89,10 +82,7 @@ impl SignRequest {
         }
         check_sum(spent.iter().map(|previous| previous.output.value))?;
 
-        let prevouts: Vec<TxOut> = spent
-            .iter()
-            .map(|previous| previous.output.clone())
-            .collect();
+        let prevouts: Vec<TxOut> = spent.iter().map(|previous| previous.output.clone()).collect();
         let mut cache = SighashCache::new(&transaction);
         let (mut to_sign, mut slots, mut passed_over) = (Vec::new(), Vec::new(), None);
         for (index, fields) in maps.iter().enumerate() {
@@ -113,14 +103,7 @@ impl SignRequest {
         }
         let txid = transaction.compute_txid();
         let original = Zeroizing::new(bytes.to_vec());
-        Ok(Self {
-            original,
-            txid,
-            transaction,
-            spent,
-            to_sign,
-            slots,
-        })
+        Ok(Self { original, txid, transaction, spent, to_sign, slots })
     }
 
     /// The unsigned transaction.
@@ -145,10 +128,7 @@ impl SignRequest {
 
     /// Indexes of the inputs to sign, ascending: `signed_inputs` of lnd's answer.
     pub fn signed_inputs(&self) -> Vec<u32> {
-        self.to_sign
-            .iter()
-            .map(|s| u32::try_from(s.index).unwrap_or(u32::MAX))
-            .collect()
+        self.to_sign.iter().map(|s| u32::try_from(s.index).unwrap_or(u32::MAX)).collect()
     }
 
     /// Digest of the request for idempotency: the same bytes, the same digest. The caller adds node and client.
@@ -161,53 +141,32 @@ impl SignRequest {
 }
 
 /// Magic, and the unsigned transaction as the first global field, where lnd demands it.
-fn unsigned_transaction(
-    reader: &mut Reader<'_>,
-    limits: &Limits,
-) -> Result<Transaction, Malformed> {
+fn unsigned_transaction(reader: &mut Reader<'_>, limits: &Limits) -> Result<Transaction, Malformed> {
     if reader.take(5)? != b"psbt\xff" {
         return Err(Malformed::NotPsbt("it does not begin with the magic bytes"));
     }
-    let first = reader
-        .pair()?
-        .ok_or(Malformed::NotPsbt("it has no unsigned transaction"))?;
+    let first = reader.pair()?.ok_or(Malformed::NotPsbt("it has no unsigned transaction"))?;
     if first.kind != Some(0) || !first.key.is_empty() {
-        return Err(Malformed::NotPsbt(
-            "its first field is not the unsigned transaction",
-        ));
+        return Err(Malformed::NotPsbt("its first field is not the unsigned transaction"));
     }
     // A count of zero inputs is the segwit marker; a PSBT's transaction has no witnesses (BIP 174).
     if first.value.get(4) == Some(&0) {
-        return Err(Malformed::Transaction(
-            "it has no inputs or is in witness form",
-        ));
+        return Err(Malformed::Transaction("it has no inputs or is in witness form"));
     }
     let transaction: Transaction =
         deserialize(first.value).map_err(|_| Malformed::Transaction("it does not decode"))?;
     let (inputs, outputs) = (transaction.input.len(), transaction.output.len());
     if inputs > limits.inputs {
-        return Err(Malformed::TooManyInputs {
-            found: inputs,
-            limit: limits.inputs,
-        });
+        return Err(Malformed::TooManyInputs { found: inputs, limit: limits.inputs });
     }
     if outputs > limits.outputs {
-        return Err(Malformed::TooManyOutputs {
-            found: outputs,
-            limit: limits.outputs,
-        });
+        return Err(Malformed::TooManyOutputs { found: outputs, limit: limits.outputs });
     }
     if outputs == 0 {
         return Err(Malformed::Transaction("it has no outputs"));
     }
-    if transaction
-        .input
-        .iter()
-        .any(|input| !input.script_sig.is_empty())
-    {
-        return Err(Malformed::Transaction(
-            "it is signed already: an input has a script",
-        ));
+    if transaction.input.iter().any(|input| !input.script_sig.is_empty()) {
+        return Err(Malformed::Transaction("it is signed already: an input has a script"));
     }
     let mut seen = HashSet::with_capacity(inputs);
     for input in &transaction.input {

@@ -45,16 +45,12 @@ impl Slot {
         let (kind, data) = match to_sign.tap {
             None => (kind::PARTIAL_SIG, to_sign.public_key.serialize().to_vec()),
             Some(TapSpend::Key(_)) => (kind::TAP_KEY_SIG, Vec::new()),
-            Some(TapSpend::Script { leaf, stated_key }) => (
-                kind::TAP_SCRIPT_SIG,
-                script_sig_key(&stated_key, leaf).to_vec(),
-            ),
+            Some(TapSpend::Script { leaf, stated_key }) => {
+                (kind::TAP_SCRIPT_SIG, script_sig_key(&stated_key, leaf).to_vec())
+            }
         };
         let ours = (rank(Some(kind)), &data[..]);
-        let after = fields
-            .places
-            .iter()
-            .find(|place| (place.rank, place.key) > ours);
+        let after = fields.places.iter().find(|place| (place.rank, place.key) > ours);
         let at = after.map_or(fields.end, |place| place.start);
         let mut key = vec![kind];
         key.extend(&data);
@@ -72,9 +68,7 @@ impl SignRequest {
         }
         let mut answer = Vec::with_capacity(self.original.len() + signatures.len() * 145);
         let mut copied = 0;
-        for ((to_sign, slot), (index, signature)) in
-            self.to_sign.iter().zip(&self.slots).zip(signatures)
-        {
+        for ((to_sign, slot), (index, signature)) in self.to_sign.iter().zip(&self.slots).zip(signatures) {
             let value = match (signature, to_sign.tap) {
                 _ if *index != to_sign.index => return Err(AnswerError::Mismatch(*index)),
                 (SpendSignature::Ecdsa(signature), None) => {

@@ -11,9 +11,7 @@ use super::to_sign::TweakData;
 /// The tweak an input asks for.
 pub(super) fn tweak_of(fields: &Fields<'_>) -> Result<TweakData, InputProblem> {
     let bytes = |value: &[u8]| -> Result<[u8; 32], InputProblem> {
-        value
-            .try_into()
-            .map_err(|_| InputProblem::Tweak("not 32 bytes"))
+        value.try_into().map_err(|_| InputProblem::Tweak("not 32 bytes"))
     };
     match (fields.single_tweak, fields.double_tweak) {
         (None, None) => Ok(TweakData::None),
@@ -30,8 +28,7 @@ pub(super) fn tweaked(base: &PublicKey, tweak: &TweakData) -> Result<PublicKey, 
         TweakData::Single(tweak) => {
             let tweak = Scalar::from_be_bytes(*tweak)
                 .map_err(|_| InputProblem::Tweak("0x51 is not below the group order"))?;
-            base.add_exp_tweak(SECP256K1, &tweak)
-                .map_err(|_| InputProblem::Tweak("0x51 cancels the key"))
+            base.add_exp_tweak(SECP256K1, &tweak).map_err(|_| InputProblem::Tweak("0x51 cancels the key"))
         }
         TweakData::Double(secret) => revocation_key(base, secret),
     }
@@ -51,9 +48,7 @@ fn revocation_key(base: &PublicKey, secret: &[u8; 32]) -> Result<PublicKey, Inpu
         let factor = Scalar::from_be_bytes(factor).map_err(|_| IMPOSSIBLE)?;
         point.mul_tweak(SECP256K1, &factor).map_err(|_| IMPOSSIBLE)
     };
-    weigh(base, &commitment)?
-        .combine(&weigh(&commitment, base)?)
-        .map_err(|_| IMPOSSIBLE)
+    weigh(base, &commitment)?.combine(&weigh(&commitment, base)?).map_err(|_| IMPOSSIBLE)
 }
 
 /// Needs a hash beyond the group order or two points that cancel: nobody can find such inputs.

@@ -26,10 +26,6 @@ impl Delayed {
         let delayed = scan.push()?;
         scan.literal(&[0x68, 0xac])?;
         scan.end()?;
-        Some(Self {
-            revocation,
-            csv,
-            delayed,
-        })
+        Some(Self { revocation, csv, delayed })
     }
 }

@@ -74,13 +74,6 @@ impl Htlc {
         };
         scan.literal(&[0x68])?;
         scan.end()?;
-        Some(Self {
-            revocation_hash,
-            remote_key,
-            local_key,
-            payment_hash160,
-            kind,
-            anchors,
-        })
+        Some(Self { revocation_hash, remote_key, local_key, payment_hash160, kind, anchors })
     }
 }

@@ -41,10 +41,7 @@ impl<'a> Scan<'a> {
                 if last & 0x80 != 0 || (last == 0 && low.last().is_none_or(|b| b & 0x80 == 0)) {
                     return None;
                 }
-                let value = number
-                    .iter()
-                    .rev()
-                    .fold(0u64, |n, &byte| n << 8 | u64::from(byte));
+                let value = number.iter().rev().fold(0u64, |n, &byte| n << 8 | u64::from(byte));
                 // One to sixteen have opcodes of their own.
                 if value <= 16 {
                     return None;
