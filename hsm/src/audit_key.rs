@@ -34,9 +34,7 @@ impl AuditCurve {
     }
 
     pub(crate) fn from_ec_params(der: &[u8]) -> Option<Self> {
-        [Self::P256, Self::Secp256k1]
-            .into_iter()
-            .find(|curve| curve.ec_params() == der)
+        [Self::P256, Self::Secp256k1].into_iter().find(|curve| curve.ec_params() == der)
     }
 }
 
@@ -52,9 +50,7 @@ impl AuditPublicKey {
     /// OCTET STRING (PKCS#11 asks for the latter, modules differ).
     pub(crate) fn from_ec_point(curve: AuditCurve, point: &[u8]) -> Option<Self> {
         let point = match point {
-            [0x04, len, inner @ ..] if inner.len() == usize::from(*len) && point.len() != 65 => {
-                inner
-            }
+            [0x04, len, inner @ ..] if inner.len() == usize::from(*len) && point.len() != 65 => inner,
             bare => bare,
         };
         let sec1 = match curve {
@@ -62,9 +58,7 @@ impl AuditPublicKey {
                 let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
                 key.to_encoded_point(false).as_bytes().try_into().ok()?
             }
-            AuditCurve::Secp256k1 => secp256k1::PublicKey::from_slice(point)
-                .ok()?
-                .serialize_uncompressed(),
+            AuditCurve::Secp256k1 => secp256k1::PublicKey::from_slice(point).ok()?.serialize_uncompressed(),
         };
         Some(Self { curve, sec1 })
     }
@@ -90,8 +84,7 @@ impl AuditPublicKey {
 
     /// Checks a 64-byte `r ‖ s` signature over a 32-byte digest. A high `s` fails.
     pub fn verify(&self, digest: &[u8; 32], signature: &[u8; 64]) -> bool {
-        normalised(self.curve, signature) == Some(*signature)
-            && self.verify_normalised(digest, signature)
+        normalised(self.curve, signature) == Some(*signature) && self.verify_normalised(digest, signature)
     }
 
     fn verify_normalised(&self, digest: &[u8; 32], signature: &[u8; 64]) -> bool {
@@ -113,9 +106,7 @@ impl AuditPublicKey {
                     return false;
                 };
                 let digest = secp256k1::Message::from_digest(*digest);
-                secp256k1::SECP256K1
-                    .verify_ecdsa(&digest, &signature, &key)
-                    .is_ok()
+                secp256k1::SECP256K1.verify_ecdsa(&digest, &signature, &key).is_ok()
             }
         }
     }
@@ -124,11 +115,7 @@ impl AuditPublicKey {
     pub(crate) fn accept(&self, digest: &[u8; 32], raw: &[u8]) -> Result<[u8; 64], HsmError> {
         let raw: &[u8; 64] = raw.try_into().map_err(|_| HsmError::BadSignature)?;
         let signature = normalised(self.curve, raw).ok_or(HsmError::BadSignature)?;
-        if self.verify_normalised(digest, &signature) {
-            Ok(signature)
-        } else {
-            Err(HsmError::BadSignature)
-        }
+        if self.verify_normalised(digest, &signature) { Ok(signature) } else { Err(HsmError::BadSignature) }
     }
 }
 
@@ -137,13 +124,7 @@ fn normalised(curve: AuditCurve, raw: &[u8; 64]) -> Option<[u8; 64]> {
     match curve {
         AuditCurve::P256 => {
             let signature = p256::ecdsa::Signature::from_slice(raw).ok()?;
-            Some(
-                signature
-                    .normalize_s()
-                    .unwrap_or(signature)
-                    .to_bytes()
-                    .into(),
-            )
+            Some(signature.normalize_s().unwrap_or(signature).to_bytes().into())
         }
         AuditCurve::Secp256k1 => {
             let mut signature = secp256k1::ecdsa::Signature::from_compact(raw).ok()?;
@@ -171,10 +152,7 @@ mod tests {
                              f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8";
 
     fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
-            .collect()
+        (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
     }
 
     fn vector() -> (AuditPublicKey, [u8; 32], Vec<u8>) {
@@ -186,10 +164,7 @@ mod tests {
     fn a_wrong_signature_is_not_released() {
         let (key, digest, signature) = vector();
         let refused = |digest: &[u8; 32], raw: &[u8]| {
-            assert!(matches!(
-                key.accept(digest, raw),
-                Err(HsmError::BadSignature)
-            ));
+            assert!(matches!(key.accept(digest, raw), Err(HsmError::BadSignature)));
         };
         refused(&[1; 32], &signature);
         refused(&digest, &signature[..63]);
@@ -217,21 +192,12 @@ mod tests {
         let wrapped = [&[0x04, 65], bare.as_slice()].concat();
         let compressed = [&[0x03], &bare[1..33]].concat();
         for point in [&wrapped, &compressed] {
-            assert_eq!(
-                AuditPublicKey::from_ec_point(AuditCurve::P256, point),
-                Some(key)
-            );
+            assert_eq!(AuditPublicKey::from_ec_point(AuditCurve::P256, point), Some(key));
         }
         let mut off_curve = bare.clone();
         off_curve[64] ^= 1;
-        assert_eq!(
-            AuditPublicKey::from_ec_point(AuditCurve::P256, &off_curve),
-            None
-        );
-        assert_eq!(
-            AuditPublicKey::from_ec_point(AuditCurve::Secp256k1, &bare),
-            None
-        );
+        assert_eq!(AuditPublicKey::from_ec_point(AuditCurve::P256, &off_curve), None);
+        assert_eq!(AuditPublicKey::from_ec_point(AuditCurve::Secp256k1, &bare), None);
         assert_eq!(AuditPublicKey::from_ec_point(AuditCurve::P256, &[]), None);
     }
 
@@ -239,10 +205,7 @@ mod tests {
     fn spki_begins_as_openssl_writes_it() {
         let (key, ..) = vector();
         let der = key.to_spki_der();
-        assert_eq!(
-            der[..26],
-            bytes("3059301306072a8648ce3d020106082a8648ce3d030107034200")
-        );
+        assert_eq!(der[..26], bytes("3059301306072a8648ce3d020106082a8648ce3d030107034200"));
         assert_eq!(der.len(), 91);
     }
 }

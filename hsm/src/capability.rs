@@ -106,25 +106,19 @@ pub struct Capabilities {
 impl Capabilities {
     /// Whether the token can do it.
     pub fn has(&self, capability: Capability) -> bool {
-        self.probes.iter().any(|probe| {
-            probe.capability == capability && matches!(probe.outcome, Outcome::Present { .. })
-        })
+        self.probes
+            .iter()
+            .any(|probe| probe.capability == capability && matches!(probe.outcome, Outcome::Present { .. }))
     }
 }
 
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.token)?;
-        for Probe {
-            capability,
-            outcome,
-        } in &self.probes
-        {
+        for Probe { capability, outcome } in &self.probes {
             match outcome {
                 Outcome::Present { micros } => writeln!(f, "  {capability:<16} {micros:>8} µs")?,
-                Outcome::Absent { reason } => {
-                    writeln!(f, "  {capability:<16}   absent   {reason}")?
-                }
+                Outcome::Absent { reason } => writeln!(f, "  {capability:<16}   absent   {reason}")?,
             }
         }
         Ok(())
@@ -135,16 +129,9 @@ impl fmt::Display for Capabilities {
 pub(crate) fn probe_all(pkcs11: &Pkcs11, slot: Slot) -> Vec<Probe> {
     let outcome = |capability| match probe(pkcs11, slot, capability) {
         Ok(micros) => Outcome::Present { micros },
-        Err(error) => Outcome::Absent {
-            reason: error.to_string(),
-        },
+        Err(error) => Outcome::Absent { reason: error.to_string() },
     };
-    Capability::ALL
-        .map(|capability| Probe {
-            capability,
-            outcome: outcome(capability),
-        })
-        .into()
+    Capability::ALL.map(|capability| Probe { capability, outcome: outcome(capability) }).into()
 }
 
 fn probe(pkcs11: &Pkcs11, slot: Slot, capability: Capability) -> Result<u64, HsmError> {
@@ -175,10 +162,7 @@ fn median_micros(mut run: impl FnMut() -> Result<(), HsmError>) -> Result<u64, H
 }
 
 fn wrong(capability: Capability, reason: &str) -> HsmError {
-    HsmError::Missing {
-        capability,
-        reason: reason.to_owned(),
-    }
+    HsmError::Missing { capability, reason: reason.to_owned() }
 }
 
 fn probe_rng(session: &Session) -> Result<u64, HsmError> {
@@ -214,21 +198,15 @@ fn session_key(
     Ok(session.generate_key(mechanism, &template)?)
 }
 
-const ENCRYPTS: [Attribute; 3] = [
-    Attribute::Encrypt(true),
-    Attribute::Decrypt(true),
-    Attribute::Extractable(false),
-];
+const ENCRYPTS: [Attribute; 3] =
+    [Attribute::Encrypt(true), Attribute::Decrypt(true), Attribute::Extractable(false)];
 
 fn probe_gcm(session: &Session) -> Result<u64, HsmError> {
     let key = session_key(session, &Mechanism::AesKeyGen, &ENCRYPTS)?;
     let plain = [0x37; 64];
     let blob = encrypt(session, key, b"aad", &plain)?;
     if *decrypt(session, key, b"aad", &blob)? != plain {
-        return Err(wrong(
-            Capability::AesGcm256,
-            "it does not decrypt what it encrypted",
-        ));
+        return Err(wrong(Capability::AesGcm256, "it does not decrypt what it encrypted"));
     }
     let micros = median_micros(|| encrypt(session, key, b"aad", &plain).map(drop))?;
     let mut ciphertext = blob.ciphertext().to_vec();
@@ -236,20 +214,13 @@ fn probe_gcm(session: &Session) -> Result<u64, HsmError> {
     let altered = SealedBlob::new(blob.iv().to_vec(), ciphertext)
         .map_err(|error| wrong(Capability::AesGcm256, &error.to_string()))?;
     if decrypt(session, key, b"aad", &altered).is_ok() {
-        return Err(wrong(
-            Capability::AesGcm256,
-            "it accepts altered ciphertext",
-        ));
+        return Err(wrong(Capability::AesGcm256, "it accepts altered ciphertext"));
     }
     Ok(micros)
 }
 
 fn probe_key_wrap(session: &Session) -> Result<u64, HsmError> {
-    let wrapping = [
-        Attribute::Wrap(true),
-        Attribute::Unwrap(true),
-        Attribute::Extractable(false),
-    ];
+    let wrapping = [Attribute::Wrap(true), Attribute::Unwrap(true), Attribute::Extractable(false)];
     let wrapping = session_key(session, &Mechanism::AesKeyGen, &wrapping)?;
     let mut uses = ENCRYPTS.to_vec();
     uses[2] = Attribute::Extractable(true);
@@ -267,11 +238,7 @@ fn probe_key_wrap(session: &Session) -> Result<u64, HsmError> {
     if *decrypt(session, back, b"", &blob)? != b"by the original" {
         return Err(wrong(Capability::AesKeyWrap, "another key came back"));
     }
-    median_micros(|| {
-        Ok(session
-            .wrap_key(&Mechanism::AesKeyWrap, wrapping, inner)
-            .map(drop)?)
-    })
+    median_micros(|| Ok(session.wrap_key(&Mechanism::AesKeyWrap, wrapping, inner).map(drop)?))
 }
 
 fn probe_hmac(session: &Session) -> Result<u64, HsmError> {
@@ -282,11 +249,7 @@ fn probe_hmac(session: &Session) -> Result<u64, HsmError> {
     if mac.len() != 32 || session.sign(&Mechanism::Sha256Hmac, key, b"other")? == mac {
         return Err(wrong(Capability::HmacSha256, "it is no MAC"));
     }
-    median_micros(|| {
-        Ok(session
-            .sign(&Mechanism::Sha256Hmac, key, b"message")
-            .map(drop)?)
-    })
+    median_micros(|| Ok(session.sign(&Mechanism::Sha256Hmac, key, b"message").map(drop)?))
 }
 
 /// A session key pair with the given use of its private half.
@@ -301,10 +264,9 @@ fn session_pair(
         Attribute::EcParams(curve.ec_params().into()),
     ];
     let private = [Attribute::Token(false), Attribute::Sensitive(true), usage];
-    let (public, private) =
-        session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
-    let key = public_key(session, public)?
-        .ok_or_else(|| wrong(ecdsa(curve), "its public point is invalid"))?;
+    let (public, private) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
+    let key =
+        public_key(session, public)?.ok_or_else(|| wrong(ecdsa(curve), "its public point is invalid"))?;
     Ok((key, private))
 }
 

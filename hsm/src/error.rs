@@ -10,19 +10,13 @@ use crate::locked::MemoryError;
 pub enum HsmError {
     /// The token refused the PIN. It is not tried again here: tokens lock after a few
     /// refusals, so a second try needs a person.
-    #[error(
-        "the token refused the PIN; it is not tried again, because tokens lock after a few refusals"
-    )]
+    #[error("the token refused the PIN; it is not tried again, because tokens lock after a few refusals")]
     WrongPin,
     /// The token is locked after too many refused PINs.
-    #[error(
-        "the token's PIN is locked after too many refusals: its security officer must reset it"
-    )]
+    #[error("the token's PIN is locked after too many refusals: its security officer must reset it")]
     PinLocked,
     /// The token has no user PIN yet.
-    #[error(
-        "the token has no user PIN yet: initialise it with its vendor's tool (or softhsm-setup)"
-    )]
+    #[error("the token has no user PIN yet: initialise it with its vendor's tool (or softhsm-setup)")]
     PinNotSet,
     /// Module or token vanished. This [`Token`](crate::Token) is dead; open a new one.
     #[error("the HSM is gone ({0}): open it again once it is back")]
@@ -140,11 +134,7 @@ impl From<Pkcs11Error> for HsmError {
                 code: format!("{code:?}"),
                 source: Pkcs11Error::Pkcs11(code, call),
             },
-            other => Self::Pkcs11 {
-                call: "the binding".to_owned(),
-                code: other.to_string(),
-                source: other,
-            },
+            other => Self::Pkcs11 { call: "the binding".to_owned(), code: other.to_string(), source: other },
         }
     }
 }
@@ -153,10 +143,7 @@ impl HsmError {
     /// The PKCS#11 return value behind this error, if there is one.
     pub(crate) fn code(&self) -> Option<RvError> {
         match self {
-            Self::Pkcs11 {
-                source: Pkcs11Error::Pkcs11(code, _),
-                ..
-            } => Some(*code),
+            Self::Pkcs11 { source: Pkcs11Error::Pkcs11(code, _), .. } => Some(*code),
             _ => None,
         }
     }

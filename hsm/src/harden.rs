@@ -2,8 +2,7 @@
 
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, set_dumpable_behavior,
-    setrlimit,
+    DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
 /// The process could not be hardened: hold no secrets in it.
@@ -27,10 +26,7 @@ pub enum HardenError {
 /// # Errors
 /// [`HardenError`]: the caller should stop rather than take secrets in.
 pub fn harden_process() -> Result<(), HardenError> {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none).map_err(HardenError::CoreLimit)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(HardenError::Dumpable)?;
     let core = getrlimit(Resource::Core);

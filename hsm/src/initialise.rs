@@ -47,10 +47,7 @@ pub fn initialise(uri: &TokenUri, pin: &Pin, appliance: &str) -> Result<Initiali
     if let Some(key) = sealing {
         let found = link.call(|_, session| object::appliance(session, key))?;
         if found != appliance {
-            return Err(HsmError::OtherAppliance {
-                found,
-                wanted: appliance.to_owned(),
-            });
+            return Err(HsmError::OtherAppliance { found, wanted: appliance.to_owned() });
         }
     }
     let audit = link.call(|_, session| object::audit(session))?;
@@ -60,10 +57,7 @@ pub fn initialise(uri: &TokenUri, pin: &Pin, appliance: &str) -> Result<Initiali
         None => {
             link.call(|_, session| make_sealing(session, appliance))?;
             let made = link.call(|_, session| object::sealing(session))?;
-            (
-                made.ok_or(HsmError::NotInitialised(Name::Sealing.label()))?,
-                true,
-            )
+            (made.ok_or(HsmError::NotInitialised(Name::Sealing.label()))?, true)
         }
     };
     let ((audit, audit_public), audit_key_created) = match audit {
@@ -71,28 +65,15 @@ pub fn initialise(uri: &TokenUri, pin: &Pin, appliance: &str) -> Result<Initiali
         None => {
             make_audit(&link, appliance)?;
             let made = link.call(|_, session| object::audit(session))?;
-            (
-                made.ok_or(HsmError::NotInitialised(Name::Audit.label()))?,
-                true,
-            )
+            (made.ok_or(HsmError::NotInitialised(Name::Audit.label()))?, true)
         }
     };
 
-    let keys = Keys {
-        sealing,
-        audit,
-        audit_public,
-    };
+    let keys = Keys { sealing, audit, audit_public };
     let token = Token::with_keys(link, keys, appliance.to_owned())?;
     token.sign_audit(&[0x5a; 32])?;
     let capabilities = token.self_test()?;
-    Ok(Initialised {
-        token,
-        capabilities,
-        sealing_key_created,
-        audit_key_created,
-        swept,
-    })
+    Ok(Initialised { token, capabilities, sealing_key_created, audit_key_created, swept })
 }
 
 fn make_sealing(session: &cryptoki::session::Session, appliance: &str) -> Result<(), HsmError> {
@@ -117,15 +98,9 @@ fn make_sealing(session: &cryptoki::session::Session, appliance: &str) -> Result
 fn missing(error: HsmError) -> HsmError {
     use RvError as R;
     match error.code() {
-        Some(
-            R::MechanismInvalid
-            | R::MechanismParamInvalid
-            | R::KeySizeRange
-            | R::FunctionNotSupported,
-        ) => HsmError::Missing {
-            capability: Capability::AesGcm256,
-            reason: error.to_string(),
-        },
+        Some(R::MechanismInvalid | R::MechanismParamInvalid | R::KeySizeRange | R::FunctionNotSupported) => {
+            HsmError::Missing { capability: Capability::AesGcm256, reason: error.to_string() }
+        }
         _ => error,
     }
 }
@@ -142,10 +117,7 @@ fn make_audit(link: &Link, appliance: &str) -> Result<(), HsmError> {
             Err(error) => return Err(error),
         }
     }
-    Err(HsmError::Missing {
-        capability: Capability::EcdsaP256,
-        reason: refusals.join("; "),
-    })
+    Err(HsmError::Missing { capability: Capability::EcdsaP256, reason: refusals.join("; ") })
 }
 
 fn refuses_curve(error: &HsmError) -> bool {

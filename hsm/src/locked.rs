@@ -59,8 +59,7 @@ impl LockedBytes {
         let size = len.max(1);
         // SAFETY: malloc_sized has no precondition; it returns an allocation of `size` bytes,
         // all of them initialised, between guard pages.
-        let memory =
-            unsafe { memsec::malloc_sized(size) }.ok_or(MemoryError::Refused { bytes: len })?;
+        let memory = unsafe { memsec::malloc_sized(size) }.ok_or(MemoryError::Refused { bytes: len })?;
         // Owned from here on, so that an early return frees it.
         let mut bytes = Self(NonNull::slice_from_raw_parts(memory.cast(), len));
         // memsec locks, but drops the outcome; locking a page twice is one lock, so ask again.
@@ -68,11 +67,7 @@ impl LockedBytes {
         let locked = unsafe { memsec::mlock(memory.as_ptr().cast(), size) };
         if !locked {
             let reason = std::io::Error::last_os_error();
-            return Err(MemoryError::NotLocked {
-                bytes: len,
-                reason,
-                limit: memlock_limit(),
-            });
+            return Err(MemoryError::NotLocked { bytes: len, reason, limit: memlock_limit() });
         }
         bytes.fill(0);
         Ok(bytes)
@@ -138,13 +133,8 @@ impl LockedArena {
     /// # Errors
     /// As [`LockedBytes::zeroed`].
     pub fn with_capacity(slots: usize) -> Result<Self, MemoryError> {
-        let bytes = slots
-            .checked_mul(Self::SLOT)
-            .ok_or(MemoryError::Refused { bytes: usize::MAX })?;
-        Ok(Self {
-            bytes: LockedBytes::zeroed(bytes)?,
-            used: 0,
-        })
+        let bytes = slots.checked_mul(Self::SLOT).ok_or(MemoryError::Refused { bytes: usize::MAX })?;
+        Ok(Self { bytes: LockedBytes::zeroed(bytes)?, used: 0 })
     }
 
     /// How many slots there are.
@@ -251,10 +241,8 @@ mod tests {
         for line in smaps.lines() {
             if let Some((range, _)) = line.split_once(' ')
                 && let Some((start, end)) = range.split_once('-')
-                && let (Ok(start), Ok(end)) = (
-                    usize::from_str_radix(start, 16),
-                    usize::from_str_radix(end, 16),
-                )
+                && let (Ok(start), Ok(end)) =
+                    (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
             {
                 inside = (start..end).contains(&address);
             }

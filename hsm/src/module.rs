@@ -47,10 +47,7 @@ impl Module {
             path: path.display().to_string(),
             reason: error.to_string(),
         })?;
-        let module = Arc::new(Self {
-            pkcs11,
-            state: Mutex::default(),
-        });
+        let module = Arc::new(Self { pkcs11, state: Mutex::default() });
         loaded.insert(path.to_owned(), module.clone());
         Ok(module)
     }
@@ -74,10 +71,7 @@ impl Module {
         // A panic under the lock can only have come from a module's binding; what it left
         // behind is found out by the next call.
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Entered {
-            pkcs11: &self.pkcs11,
-            state,
-        }
+        Entered { pkcs11: &self.pkcs11, state }
     }
 }
 
@@ -126,27 +120,16 @@ impl Entered<'_> {
         match found.len() {
             0 => Err(HsmError::NoToken {
                 uri: uri.to_string(),
-                seen: if seen.is_empty() {
-                    "none".to_owned()
-                } else {
-                    seen.join(", ")
-                },
+                seen: if seen.is_empty() { "none".to_owned() } else { seen.join(", ") },
             }),
             1 => Ok(found.remove(0)),
-            count => Err(HsmError::Ambiguous {
-                uri: uri.to_string(),
-                count,
-            }),
+            count => Err(HsmError::Ambiguous { uri: uri.to_string(), count }),
         }
     }
 
     /// Notes that a token is held open.
     pub(crate) fn claim(&mut self, slot: Slot) -> Result<(), HsmError> {
-        if self.state.open_slots.insert(slot.id()) {
-            Ok(())
-        } else {
-            Err(HsmError::AlreadyOpen)
-        }
+        if self.state.open_slots.insert(slot.id()) { Ok(()) } else { Err(HsmError::AlreadyOpen) }
     }
 
     /// Gives a token back; the last one out finalises the module, so that the next to come
@@ -177,9 +160,5 @@ impl Entered<'_> {
 /// A module that cannot even be asked is gone.
 pub(crate) fn gone_or(error: Pkcs11Error) -> HsmError {
     let error = HsmError::from(error);
-    if error.says_gone() {
-        HsmError::Gone(error.to_string())
-    } else {
-        error
-    }
+    if error.says_gone() { HsmError::Gone(error.to_string()) } else { error }
 }

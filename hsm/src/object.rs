@@ -44,24 +44,12 @@ pub(crate) struct Keys {
 }
 
 /// All objects of a class and name.
-pub(crate) fn find(
-    session: &Session,
-    class: ObjectClass,
-    name: Name,
-) -> Result<Vec<ObjectHandle>, HsmError> {
-    let wanted = [
-        Attribute::Token(true),
-        Attribute::Class(class),
-        name.attribute(),
-    ];
+pub(crate) fn find(session: &Session, class: ObjectClass, name: Name) -> Result<Vec<ObjectHandle>, HsmError> {
+    let wanted = [Attribute::Token(true), Attribute::Class(class), name.attribute()];
     Ok(session.find_objects(&wanted)?)
 }
 
-fn find_one(
-    session: &Session,
-    class: ObjectClass,
-    name: Name,
-) -> Result<Option<ObjectHandle>, HsmError> {
+fn find_one(session: &Session, class: ObjectClass, name: Name) -> Result<Option<ObjectHandle>, HsmError> {
     let found = find(session, class, name)?;
     match found.as_slice() {
         [] => Ok(None),
@@ -75,10 +63,7 @@ fn find_one(
 
 /// Makes the sealing key: AES-256 that encrypts and decrypts, and nothing else. A key that
 /// could also wrap would give away by decryption whatever it wraps.
-pub(crate) fn generate_sealing(
-    session: &Session,
-    appliance: &str,
-) -> Result<ObjectHandle, HsmError> {
+pub(crate) fn generate_sealing(session: &Session, appliance: &str) -> Result<ObjectHandle, HsmError> {
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),
@@ -146,24 +131,12 @@ pub(crate) fn sealing(session: &Session) -> Result<Option<ObjectHandle>, HsmErro
     };
     let seen = attributes(session, key)?;
     let rules = [
-        (
-            seen.contains(&Attribute::KeyType(KeyType::AES)),
-            "is not an AES key",
-        ),
-        (
-            seen.contains(&Attribute::ValueLen(32.into())),
-            "is not 256 bits long",
-        ),
+        (seen.contains(&Attribute::KeyType(KeyType::AES)), "is not an AES key"),
+        (seen.contains(&Attribute::ValueLen(32.into())), "is not 256 bits long"),
         (seen.contains(&Attribute::Encrypt(true)), "may not encrypt"),
         (seen.contains(&Attribute::Decrypt(true)), "may not decrypt"),
-        (
-            seen.contains(&Attribute::Wrap(false)),
-            "may wrap other keys",
-        ),
-        (
-            seen.contains(&Attribute::Unwrap(false)),
-            "may unwrap other keys",
-        ),
+        (seen.contains(&Attribute::Wrap(false)), "may wrap other keys"),
+        (seen.contains(&Attribute::Unwrap(false)), "may unwrap other keys"),
     ];
     check(Name::Sealing, &seen, &rules)?;
     Ok(Some(key))
@@ -176,26 +149,14 @@ pub(crate) fn audit(session: &Session) -> Result<Option<(ObjectHandle, AuditPubl
     };
     let seen = attributes(session, key)?;
     let rules = [
-        (
-            seen.contains(&Attribute::KeyType(KeyType::EC)),
-            "is not an elliptic curve key",
-        ),
+        (seen.contains(&Attribute::KeyType(KeyType::EC)), "is not an elliptic curve key"),
         (seen.contains(&Attribute::Sign(true)), "may not sign"),
-        (
-            !seen.contains(&Attribute::Derive(true)),
-            "may derive shared secrets",
-        ),
-        (
-            !seen.contains(&Attribute::Unwrap(true)),
-            "may unwrap other keys",
-        ),
+        (!seen.contains(&Attribute::Derive(true)), "may derive shared secrets"),
+        (!seen.contains(&Attribute::Unwrap(true)), "may unwrap other keys"),
         (!seen.contains(&Attribute::Decrypt(true)), "may decrypt"),
     ];
     check(Name::Audit, &seen, &rules)?;
-    let bad = |reason: &str| HsmError::BadKey {
-        key: Name::Audit.label(),
-        reason: reason.into(),
-    };
+    let bad = |reason: &str| HsmError::BadKey { key: Name::Audit.label(), reason: reason.into() };
     let public = find_one(session, ObjectClass::PUBLIC_KEY, Name::Audit)?
         .ok_or_else(|| bad("its public object is missing"))?;
     let public = public_key(session, public)?.ok_or_else(|| bad("its public point is invalid"))?;
@@ -233,11 +194,8 @@ pub(crate) fn appliance(session: &Session, object: ObjectHandle) -> Result<Strin
 /// unfinished name, nameless keys without key material (SoftHSM leaves them when killed), and
 /// a public audit key without its private one. Returns how many.
 pub(crate) fn sweep(session: &Session) -> Result<usize, HsmError> {
-    let (secret, private, public) = (
-        ObjectClass::SECRET_KEY,
-        ObjectClass::PRIVATE_KEY,
-        ObjectClass::PUBLIC_KEY,
-    );
+    let (secret, private, public) =
+        (ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY);
     let mut rubbish = find(session, secret, Name::SealingUnfinished)?;
     rubbish.extend(find(session, private, Name::AuditUnfinished)?);
     rubbish.extend(find(session, public, Name::AuditUnfinished)?);
@@ -245,11 +203,7 @@ pub(crate) fn sweep(session: &Session) -> Result<usize, HsmError> {
         rubbish.extend(find(session, public, Name::Audit)?);
     }
     for class in [secret, private, public] {
-        let nameless = [
-            Attribute::Token(true),
-            Attribute::Class(class),
-            Attribute::Label(vec![]),
-        ];
+        let nameless = [Attribute::Token(true), Attribute::Class(class), Attribute::Label(vec![])];
         for object in session.find_objects(&nameless)? {
             if is_hollow(session, object)? {
                 rubbish.push(object);
@@ -321,28 +275,13 @@ fn attributes(session: &Session, key: ObjectHandle) -> Result<Vec<Attribute>, Hs
 /// extractable, from its first day.
 fn check(name: Name, seen: &[Attribute], rules: &[(bool, &str)]) -> Result<(), HsmError> {
     let common = [
-        (
-            seen.contains(&Attribute::Sensitive(true)),
-            "is not sensitive",
-        ),
-        (
-            seen.contains(&Attribute::Extractable(false)),
-            "is extractable",
-        ),
-        (
-            !seen.contains(&Attribute::AlwaysSensitive(false)),
-            "was not always sensitive",
-        ),
-        (
-            !seen.contains(&Attribute::NeverExtractable(false)),
-            "has been extractable",
-        ),
+        (seen.contains(&Attribute::Sensitive(true)), "is not sensitive"),
+        (seen.contains(&Attribute::Extractable(false)), "is extractable"),
+        (!seen.contains(&Attribute::AlwaysSensitive(false)), "was not always sensitive"),
+        (!seen.contains(&Attribute::NeverExtractable(false)), "has been extractable"),
     ];
     match common.iter().chain(rules).find(|(holds, _)| !holds) {
         None => Ok(()),
-        Some((_, reason)) => Err(HsmError::BadKey {
-            key: name.label(),
-            reason: format!("it {reason}"),
-        }),
+        Some((_, reason)) => Err(HsmError::BadKey { key: name.label(), reason: format!("it {reason}") }),
     }
 }

@@ -129,10 +129,7 @@ mod tests {
         assert!(matches!(Pin::new(vec![]), Err(PinError::Empty)));
         assert!(matches!(Pin::new(b"\n".to_vec()), Err(PinError::Empty)));
         assert!(matches!(Pin::new(vec![b'1'; 256]), Err(PinError::TooLong)));
-        assert!(matches!(
-            Pin::new(b"12\n34".to_vec()),
-            Err(PinError::NotText)
-        ));
+        assert!(matches!(Pin::new(b"12\n34".to_vec()), Err(PinError::NotText)));
         assert!(matches!(Pin::new(b"12\0".to_vec()), Err(PinError::NotText)));
         assert!(matches!(Pin::new(vec![0xff]), Err(PinError::NotText)));
     }
@@ -155,10 +152,7 @@ mod tests {
             let source = PinSource::Credential(name.into());
             assert!(matches!(source.read(), Err(PinError::CredentialName(_))));
         }
-        assert!(matches!(
-            PinSource::Fd(987).read(),
-            Err(PinError::Read { .. })
-        ));
+        assert!(matches!(PinSource::Fd(987).read(), Err(PinError::Read { .. })));
     }
 
     #[test]

@@ -61,19 +61,12 @@ fn provision(
         Err(other) => return Err(other),
     }
     let pkcs11 = entered.pkcs11;
-    let blank = |slot: &Slot| {
-        pkcs11
-            .get_token_info(*slot)
-            .is_ok_and(|token| !token.token_initialized())
-    };
+    let blank = |slot: &Slot| pkcs11.get_token_info(*slot).is_ok_and(|token| !token.token_initialized());
     let slots = pkcs11.get_slots_with_token().map_err(gone_or)?;
-    let slot = slots
-        .into_iter()
-        .find(blank)
-        .ok_or_else(|| HsmError::NoToken {
-            uri: "a blank token".to_owned(),
-            seen: "none that is blank".to_owned(),
-        })?;
+    let slot = slots.into_iter().find(blank).ok_or_else(|| HsmError::NoToken {
+        uri: "a blank token".to_owned(),
+        seen: "none that is blank".to_owned(),
+    })?;
     pkcs11.init_token(slot, &so_pin.to_auth_pin(), label)?;
     {
         let session = pkcs11.open_rw_session(slot)?;

@@ -25,21 +25,11 @@ impl<'a> SealContext<'a> {
     /// # Errors
     /// [`HsmError::Name`](crate::HsmError::Name) unless purpose and node are 1 to 64 printable
     /// ASCII characters without spaces.
-    pub fn new(
-        purpose: &'a str,
-        node: &'a str,
-        version: u32,
-        counter: u64,
-    ) -> Result<Self, crate::HsmError> {
+    pub fn new(purpose: &'a str, node: &'a str, version: u32, counter: u64) -> Result<Self, crate::HsmError> {
         for (what, value) in [("purpose", purpose), ("node", node)] {
             check_name(what, value, Self::MAX_NAME)?;
         }
-        Ok(Self {
-            purpose,
-            node,
-            version,
-            counter,
-        })
+        Ok(Self { purpose, node, version, counter })
     }
 
     pub(crate) fn aad(&self) -> Vec<u8> {
@@ -56,20 +46,12 @@ impl<'a> SealContext<'a> {
 }
 
 /// Checks a name that goes into authenticated data or onto the token.
-pub(crate) fn check_name(
-    what: &'static str,
-    value: &str,
-    limit: usize,
-) -> Result<(), crate::HsmError> {
+pub(crate) fn check_name(what: &'static str, value: &str, limit: usize) -> Result<(), crate::HsmError> {
     let fits = (1..=limit).contains(&value.len());
     if fits && value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(crate::HsmError::Name {
-        what,
-        value: value.chars().take(2 * limit).collect(),
-        limit,
-    })
+    Err(crate::HsmError::Name { what, value: value.chars().take(2 * limit).collect(), limit })
 }
 
 /// AES-256-GCM ciphertext, its tag and its IV, as the token made them.
@@ -156,9 +138,7 @@ impl SealedBlob {
             return Err(SealedBlobError::Version(version));
         }
         let (&iv_len, rest) = rest.split_first().ok_or_else(short)?;
-        let (iv, rest) = rest
-            .split_at_checked(usize::from(iv_len))
-            .ok_or_else(short)?;
+        let (iv, rest) = rest.split_at_checked(usize::from(iv_len)).ok_or_else(short)?;
         let (length, rest) = rest.split_first_chunk().ok_or_else(short)?;
         let length = u32::from_be_bytes(*length) as usize;
         let (ciphertext, trailing) = rest.split_at_checked(length).ok_or_else(short)?;
@@ -179,68 +159,35 @@ mod tests {
     fn refuses_names_that_cannot_be_bound() {
         for name in ["", "a b", "ä", "a\n", &"x".repeat(65)] {
             let refused = SealContext::new("seed", name, 1, 0);
-            assert!(
-                matches!(refused, Err(HsmError::Name { what: "node", .. })),
-                "{name:?}"
-            );
+            assert!(matches!(refused, Err(HsmError::Name { what: "node", .. })), "{name:?}");
         }
         assert!(SealContext::new(&"p".repeat(64), "n", 1, 0).is_ok());
     }
 
     #[test]
     fn refuses_other_bytes() {
-        let blob = SealedBlob::new(vec![7; 12], vec![9; 48])
-            .unwrap()
-            .to_bytes();
-        assert_eq!(
-            SealedBlob::from_bytes(b"SRS"),
-            Err(SealedBlobError::CutShort(3))
-        );
+        let blob = SealedBlob::new(vec![7; 12], vec![9; 48]).unwrap().to_bytes();
+        assert_eq!(SealedBlob::from_bytes(b"SRS"), Err(SealedBlobError::CutShort(3)));
         assert_eq!(SealedBlob::from_bytes(b"xxxx"), Err(SealedBlobError::Magic));
         for end in 4..blob.len() {
-            assert_eq!(
-                SealedBlob::from_bytes(&blob[..end]),
-                Err(SealedBlobError::CutShort(end))
-            );
+            assert_eq!(SealedBlob::from_bytes(&blob[..end]), Err(SealedBlobError::CutShort(end)));
         }
         let mut later = blob.clone();
         later[4] = 2;
-        assert_eq!(
-            SealedBlob::from_bytes(&later),
-            Err(SealedBlobError::Version(2))
-        );
+        assert_eq!(SealedBlob::from_bytes(&later), Err(SealedBlobError::Version(2)));
         let mut longer = blob.clone();
         longer.push(0);
-        assert_eq!(
-            SealedBlob::from_bytes(&longer),
-            Err(SealedBlobError::Trailing(1))
-        );
+        assert_eq!(SealedBlob::from_bytes(&longer), Err(SealedBlobError::Trailing(1)));
         let tiny = [b"SRSB".as_slice(), &[1, 0], &[0; 4]].concat();
         assert_eq!(SealedBlob::from_bytes(&tiny), Err(SealedBlobError::Iv(0)));
-        let tagless = [
-            b"SRSB".as_slice(),
-            &[1, 12],
-            &[0; 12],
-            &[0, 0, 0, 15],
-            &[0; 15],
-        ]
-        .concat();
-        assert_eq!(
-            SealedBlob::from_bytes(&tagless),
-            Err(SealedBlobError::Length(15))
-        );
+        let tagless = [b"SRSB".as_slice(), &[1, 12], &[0; 12], &[0, 0, 0, 15], &[0; 15]].concat();
+        assert_eq!(SealedBlob::from_bytes(&tagless), Err(SealedBlobError::Length(15)));
     }
 
     #[test]
     fn the_encoding_is_the_documented_one() {
         let blob = SealedBlob::new(vec![0xaa; 12], vec![0xbb; 16]).unwrap();
-        let wanted = [
-            b"SRSB\x01\x0c".as_slice(),
-            &[0xaa; 12],
-            &[0, 0, 0, 16],
-            &[0xbb; 16],
-        ]
-        .concat();
+        let wanted = [b"SRSB\x01\x0c".as_slice(), &[0xaa; 12], &[0, 0, 0, 16], &[0xbb; 16]].concat();
         assert_eq!(blob.to_bytes(), wanted);
         let context = SealContext::new("seed", "alice", 1, 2).unwrap();
         let aad = b"strongroom seal v1\0\x04seed\x05alice\0\0\0\x01\0\0\0\0\0\0\0\x02";

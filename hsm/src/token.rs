@@ -62,19 +62,12 @@ impl Token {
         let link = Link::open(uri, pin)?;
         link.call(|_, session| object::sweep(session))?;
         let (keys, appliance) = link.call(|_, session| {
-            let sealing = object::sealing(session)?
-                .ok_or(HsmError::NotInitialised(object::Name::Sealing.label()))?;
-            let (audit, audit_public) = object::audit(session)?
-                .ok_or(HsmError::NotInitialised(object::Name::Audit.label()))?;
+            let sealing =
+                object::sealing(session)?.ok_or(HsmError::NotInitialised(object::Name::Sealing.label()))?;
+            let (audit, audit_public) =
+                object::audit(session)?.ok_or(HsmError::NotInitialised(object::Name::Audit.label()))?;
             let appliance = object::appliance(session, sealing)?;
-            Ok((
-                Keys {
-                    sealing,
-                    audit,
-                    audit_public,
-                },
-                appliance,
-            ))
+            Ok((Keys { sealing, audit, audit_public }, appliance))
         })?;
         Self::with_keys(link, keys, appliance)
     }
@@ -83,17 +76,9 @@ impl Token {
         let canary = link.call(|_, session| {
             let mut plain = [0; 16];
             random(session, &mut plain)?;
-            Ok(Canary {
-                blob: encrypt(session, keys.sealing, CANARY_AAD, &plain)?,
-                plain,
-            })
+            Ok(Canary { blob: encrypt(session, keys.sealing, CANARY_AAD, &plain)?, plain })
         })?;
-        let token = Self {
-            link,
-            keys,
-            canary,
-            appliance,
-        };
+        let token = Self { link, keys, canary, appliance };
         token.heartbeat()?;
         Ok(token)
     }
@@ -131,11 +116,7 @@ impl Token {
     /// # Errors
     /// [`HsmError::Integrity`] if blob or context is not the sealed one;
     /// [`HsmError::Memory`] if memory cannot be locked; [`HsmError::Gone`].
-    pub fn unseal(
-        &self,
-        context: &SealContext,
-        blob: &SealedBlob,
-    ) -> Result<LockedBytes, HsmError> {
+    pub fn unseal(&self, context: &SealContext, blob: &SealedBlob) -> Result<LockedBytes, HsmError> {
         let aad = context.aad();
         // Before the secret comes out, so that there is a place for it.
         let mut secret = LockedBytes::zeroed(blob.ciphertext().len() - SealedBlob::TAG)?;
@@ -160,8 +141,7 @@ impl Token {
     /// # Errors
     /// [`HsmError::BadSignature`] if the token's answer does not verify; [`HsmError::Gone`].
     pub fn sign_audit(&self, digest: &[u8; 32]) -> Result<[u8; 64], HsmError> {
-        let raw = self
-            .call(|_, session| Ok(session.sign(&Mechanism::Ecdsa, self.keys.audit, digest)?))?;
+        let raw = self.call(|_, session| Ok(session.sign(&Mechanism::Ecdsa, self.keys.audit, digest)?))?;
         self.keys.audit_public.accept(digest, &raw)
     }
 
@@ -193,33 +173,21 @@ impl Token {
     pub fn self_test(&self) -> Result<Capabilities, HsmError> {
         let probes = self.call(|pkcs11, _| Ok(capability::probe_all(pkcs11, self.link.slot)))?;
         self.heartbeat()?;
-        Ok(Capabilities {
-            token: self.link.description.clone(),
-            probes,
-        })
+        Ok(Capabilities { token: self.link.description.clone(), probes })
     }
 
     /// Logs out and closes. The last token to be closed finalises its module.
     pub fn close(self) {}
 
-    fn call<T>(
-        &self,
-        work: impl FnOnce(&Pkcs11, &Session) -> Result<T, HsmError>,
-    ) -> Result<T, HsmError> {
-        self.link.call_checked(work, |session| {
-            self.canary.open(session, self.keys.sealing).is_ok()
-        })
+    fn call<T>(&self, work: impl FnOnce(&Pkcs11, &Session) -> Result<T, HsmError>) -> Result<T, HsmError> {
+        self.link.call_checked(work, |session| self.canary.open(session, self.keys.sealing).is_ok())
     }
 }
 
 impl Canary {
     fn open(&self, session: &Session, key: ObjectHandle) -> Result<(), HsmError> {
         let plain = decrypt(session, key, CANARY_AAD, &self.blob)?;
-        if *plain == self.plain {
-            Ok(())
-        } else {
-            Err(HsmError::Integrity)
-        }
+        if *plain == self.plain { Ok(()) } else { Err(HsmError::Integrity) }
     }
 }
 
@@ -234,13 +202,7 @@ impl Link {
         let generation = entered.generation();
         drop(entered);
         let (slot, session, description) = opened?;
-        Ok(Self {
-            module,
-            generation,
-            slot,
-            description,
-            session: Mutex::new(Some(session)),
-        })
+        Ok(Self { module, generation, slot, description, session: Mutex::new(Some(session)) })
     }
 
     fn log_in(
@@ -330,9 +292,7 @@ fn log_in(pkcs11: &Pkcs11, slot: Slot, pin: &Pin) -> Result<Session, HsmError> {
     let mut answer = session.login(UserType::User, Some(&pin));
     if let Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) = answer {
         // Somebody else's login in this process: ours must be checked against our own PIN.
-        answer = session
-            .logout()
-            .and_then(|()| session.login(UserType::User, Some(&pin)));
+        answer = session.logout().and_then(|()| session.login(UserType::User, Some(&pin)));
     }
     match answer {
         Ok(()) => Ok(session),
@@ -352,11 +312,7 @@ fn log_in(pkcs11: &Pkcs11, slot: Slot, pin: &Pin) -> Result<Session, HsmError> {
 fn describe(pkcs11: &Pkcs11, info: &TokenInfo) -> String {
     let module = match pkcs11.get_library_info() {
         Ok(library) => {
-            format!(
-                "{} {}",
-                library.library_description(),
-                library.library_version()
-            )
+            format!("{} {}", library.library_description(), library.library_version())
         }
         Err(_) => "an unnamed module".to_owned(),
     };
@@ -370,17 +326,13 @@ fn describe(pkcs11: &Pkcs11, info: &TokenInfo) -> String {
 }
 
 fn random(session: &Session, out: &mut [u8]) -> Result<(), HsmError> {
-    let missing = |reason: String| HsmError::Missing {
-        capability: Capability::Rng,
-        reason,
-    };
+    let missing = |reason: String| HsmError::Missing { capability: Capability::Rng, reason };
     for part in out.chunks_mut(256) {
         let mut bytes = match session.generate_random_vec(part.len() as u32) {
             Ok(bytes) => bytes,
-            Err(Pkcs11Error::Pkcs11(
-                code @ (RvError::RandomNoRng | RvError::FunctionNotSupported),
-                _,
-            )) => return Err(missing(format!("{code:?}"))),
+            Err(Pkcs11Error::Pkcs11(code @ (RvError::RandomNoRng | RvError::FunctionNotSupported), _)) => {
+                return Err(missing(format!("{code:?}")));
+            }
             Err(error) => return Err(error.into()),
         };
         part.copy_from_slice(&bytes);
@@ -412,10 +364,8 @@ pub(crate) fn encrypt(
             reason: format!("{} bytes became {}", plain.len(), ciphertext.len()),
         });
     }
-    SealedBlob::new(iv, ciphertext).map_err(|error| HsmError::Missing {
-        capability: Capability::AesGcm256,
-        reason: error.to_string(),
-    })
+    SealedBlob::new(iv, ciphertext)
+        .map_err(|error| HsmError::Missing { capability: Capability::AesGcm256, reason: error.to_string() })
 }
 
 /// Undoes [`encrypt`]; the plaintext is erased when it is dropped.
@@ -427,11 +377,7 @@ pub(crate) fn decrypt(
 ) -> Result<Zeroizing<Vec<u8>>, HsmError> {
     let mut iv = blob.iv().to_vec();
     let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, aad, TAG_BITS.into())?);
-    Ok(Zeroizing::new(session.decrypt(
-        &gcm,
-        key,
-        blob.ciphertext(),
-    )?))
+    Ok(Zeroizing::new(session.decrypt(&gcm, key, blob.ciphertext())?))
 }
 
 const TAG_BITS: u64 = 8 * SealedBlob::TAG as u64;

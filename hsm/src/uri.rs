@@ -78,9 +78,7 @@ impl TokenUri {
     /// [`TokenUriError::RelativeModulePath`] if the path is not absolute,
     /// [`TokenUriError::Encoding`] if it is not UTF-8.
     pub fn new(module_path: &Path, label: &str) -> Result<Self, TokenUriError> {
-        let text = module_path
-            .to_str()
-            .ok_or(TokenUriError::Encoding("module-path"))?;
+        let text = module_path.to_str().ok_or(TokenUriError::Encoding("module-path"))?;
         if !module_path.is_absolute() {
             return Err(TokenUriError::RelativeModulePath(text.to_owned()));
         }
@@ -107,9 +105,8 @@ impl TokenUri {
 
     /// Whether a slot and the token in it are the ones named.
     pub(crate) fn matches(&self, slot_id: u64, token: &TokenInfo) -> bool {
-        let same = |wanted: &Option<String>, seen: &str| {
-            wanted.as_deref().is_none_or(|wanted| wanted == seen)
-        };
+        let same =
+            |wanted: &Option<String>, seen: &str| wanted.as_deref().is_none_or(|wanted| wanted == seen);
         self.slot_id.is_none_or(|wanted| wanted == slot_id)
             && same(&self.token, token.label())
             && same(&self.serial, token.serial_number())
@@ -141,11 +138,7 @@ impl FromStr for TokenUri {
                 _ => return Err(refuse(name)),
             }
         }
-        for attribute in query
-            .unwrap_or("")
-            .split('&')
-            .filter(|part| !part.is_empty())
-        {
+        for attribute in query.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
             let (name, value) = split(attribute)?;
             match name {
                 "module-path" => once("module-path", &mut module_path, value)?,
@@ -167,14 +160,7 @@ impl FromStr for TokenUri {
         if token.is_none() && serial.is_none() && slot_id.is_none() {
             return Err(TokenUriError::NoToken);
         }
-        Ok(Self {
-            module_path: module_path.into(),
-            token,
-            serial,
-            manufacturer,
-            model,
-            slot_id,
-        })
+        Ok(Self { module_path: module_path.into(), token, serial, manufacturer, model, slot_id })
     }
 }
 
@@ -197,11 +183,7 @@ impl fmt::Display for TokenUri {
             write!(f, "{separator}slot-id={slot_id}")?;
         }
         // The path was UTF-8 when it was parsed.
-        write!(
-            f,
-            "?module-path={}",
-            Encoded(&self.module_path.to_string_lossy())
-        )
+        write!(f, "?module-path={}", Encoded(&self.module_path.to_string_lossy()))
     }
 }
 
@@ -288,81 +270,36 @@ mod tests {
         let module = "module-path=/m.so";
         let cases = [
             ("softhsm".to_owned(), TokenUriError::Scheme),
-            (
-                "PKCS11:token=a?module-path=/m.so".into(),
-                TokenUriError::Scheme,
-            ),
-            (
-                format!("pkcs11:token=a?{module}&pin-value=1234"),
-                TokenUriError::PinInUri("pin-value"),
-            ),
-            (
-                format!("pkcs11:token=a;pin-value=1234?{module}"),
-                TokenUriError::PinInUri("pin-value"),
-            ),
-            (
-                format!("pkcs11:token=a?pin-source=file:/pin&{module}"),
-                TokenUriError::PinInUri("pin-source"),
-            ),
-            (
-                format!("pkcs11:token=a;object=key?{module}"),
-                TokenUriError::UnknownAttribute("object".into()),
-            ),
+            ("PKCS11:token=a?module-path=/m.so".into(), TokenUriError::Scheme),
+            (format!("pkcs11:token=a?{module}&pin-value=1234"), TokenUriError::PinInUri("pin-value")),
+            (format!("pkcs11:token=a;pin-value=1234?{module}"), TokenUriError::PinInUri("pin-value")),
+            (format!("pkcs11:token=a?pin-source=file:/pin&{module}"), TokenUriError::PinInUri("pin-source")),
+            (format!("pkcs11:token=a;object=key?{module}"), TokenUriError::UnknownAttribute("object".into())),
             (
                 format!("pkcs11:token=a?{module}&module-name=softhsm2"),
                 TokenUriError::UnknownAttribute("module-name".into()),
             ),
-            (
-                format!("pkcs11:token?{module}"),
-                TokenUriError::NoValue("token".into()),
-            ),
-            (
-                format!("pkcs11:token=a;token=b?{module}"),
-                TokenUriError::Repeated("token"),
-            ),
-            (
-                format!("pkcs11:token=%4?{module}"),
-                TokenUriError::Encoding("token"),
-            ),
-            (
-                format!("pkcs11:token=%zz?{module}"),
-                TokenUriError::Encoding("token"),
-            ),
-            (
-                format!("pkcs11:token=%FF?{module}"),
-                TokenUriError::Encoding("token"),
-            ),
+            (format!("pkcs11:token?{module}"), TokenUriError::NoValue("token".into())),
+            (format!("pkcs11:token=a;token=b?{module}"), TokenUriError::Repeated("token")),
+            (format!("pkcs11:token=%4?{module}"), TokenUriError::Encoding("token")),
+            (format!("pkcs11:token=%zz?{module}"), TokenUriError::Encoding("token")),
+            (format!("pkcs11:token=%FF?{module}"), TokenUriError::Encoding("token")),
             (
                 format!("pkcs11:token=a b?{module}"),
-                TokenUriError::Character {
-                    attribute: "token",
-                    character: ' ',
-                },
+                TokenUriError::Character { attribute: "token", character: ' ' },
             ),
             (
                 format!("pkcs11:token=é?{module}"),
-                TokenUriError::Character {
-                    attribute: "token",
-                    character: 'é',
-                },
+                TokenUriError::Character { attribute: "token", character: 'é' },
             ),
-            (
-                format!("pkcs11:slot-id=+1?{module}"),
-                TokenUriError::SlotId("+1".into()),
-            ),
-            (
-                format!("pkcs11:slot-id=?{module}"),
-                TokenUriError::SlotId(String::new()),
-            ),
+            (format!("pkcs11:slot-id=+1?{module}"), TokenUriError::SlotId("+1".into())),
+            (format!("pkcs11:slot-id=?{module}"), TokenUriError::SlotId(String::new())),
             (
                 format!("pkcs11:slot-id=18446744073709551616?{module}"),
                 TokenUriError::SlotId("18446744073709551616".into()),
             ),
             ("pkcs11:token=a".into(), TokenUriError::NoModulePath),
-            (
-                "pkcs11:token=a?module-path=m.so".into(),
-                TokenUriError::RelativeModulePath("m.so".into()),
-            ),
+            ("pkcs11:token=a?module-path=m.so".into(), TokenUriError::RelativeModulePath("m.so".into())),
             (format!("pkcs11:?{module}"), TokenUriError::NoToken),
             (format!("pkcs11:model=x?{module}"), TokenUriError::NoToken),
         ];
@@ -373,10 +310,7 @@ mod tests {
 
     #[test]
     fn a_refused_pin_is_not_repeated_in_the_error() {
-        for text in [
-            "pkcs11:token=a?module-path=/m.so&pin-value=987654",
-            "pkcs11:pin-value=987654",
-        ] {
+        for text in ["pkcs11:token=a?module-path=/m.so&pin-value=987654", "pkcs11:pin-value=987654"] {
             let error = parse(text).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("987654"));
         }
@@ -392,10 +326,7 @@ mod tests {
         assert_eq!(uri.token.as_deref(), Some("a;b&"));
         assert_eq!(uri.model.as_deref(), Some("SoftHSM v2"));
         assert_eq!(uri.slot_id, Some(7));
-        assert_eq!(
-            uri.module_path(),
-            Path::new("/usr/lib/softhsm/libsofthsm2.so")
-        );
+        assert_eq!(uri.module_path(), Path::new("/usr/lib/softhsm/libsofthsm2.so"));
     }
 
     proptest! {
