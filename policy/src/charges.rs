@@ -35,7 +35,7 @@ pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
         return Charges::default();
     }
     // Outputs above the inputs are no valid transaction, and fee-cap refuses them.
-    let fee = if fee_class::counts(&ask.spend) { ask.fee().unwrap_or(Amount::ZERO) } else { Amount::ZERO };
+    let fee = if fee_class::counts(ask) { ask.fee().unwrap_or(Amount::ZERO) } else { Amount::ZERO };
     let (mut unmatched_funding, mut fundings) = (Amount::ZERO, Vec::new());
     for (index, output) in leaving::unmatched_fundings(policy, ask, facts) {
         unmatched_funding = plus(unmatched_funding, output.amount);

@@ -142,9 +142,12 @@ pub(crate) fn spend(spend: Spend, outputs: Vec<OutputFact>) -> SpendAsk {
         Spend::Sweep(SweepOf::Anchor) => (key(KeyLocator::MULTISIG), Lock::P2wsh, 1, Tweak::None, 0),
         Spend::Justice => (key(KeyLocator::REVOCATION_BASE), Lock::P2wsh, 1, Tweak::Double, 0),
     };
-    let mut inputs = vec![InputFact { sequence, ..input(40, paid + 1_000) }];
+    // Channel outputs are P2WSH on anchor channels, the wallet's here P2WPKH.
+    let script_pubkey = if lock == Lock::P2wsh { wsh(40) } else { wpkh(40) };
+    let mut inputs = vec![InputFact { sequence, script_pubkey, ..input(40, paid + 1_000) }];
     if spend == Spend::Sweep(SweepOf::Anchor) {
-        inputs = vec![InputFact { sequence, ..input(40, 330) }, input(41, paid + 670)];
+        inputs[0].amount = sat(330);
+        inputs.push(input(41, paid + 670));
     }
     SpendAsk {
         txid: Txid::from_byte_array([77; 32]),

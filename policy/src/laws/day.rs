@@ -127,10 +127,17 @@ impl Day {
     /// Own commitment, bumps of its anchor, HTLC transactions in one batch, then the sweep.
     fn force_closed(&mut self, number: u64) {
         self.allowed(&commitment(ours(number), 0, 9_990_000));
-        for bump in 0..6u64 {
+        for bump in 0..3u64 {
             let mut ask = spend(Spend::Sweep(SweepOf::Anchor), vec![to_us(200_000)]);
-            ask.inputs[1].amount = sat(200_000 + 4_000 * (bump + 1) - 330);
-            self.replacing(ask, bump * 4_000);
+            // The child pays for the commitment: 400 sat/vB and more. The wallet's signature is asked for first.
+            let fee = 60_000 * (bump + 1);
+            ask.inputs[1].amount = sat(200_000 + fee - 330);
+            let mut by_wallet = SpendAsk { spend: Spend::Onchain, ..ask.clone() };
+            by_wallet.signed =
+                vec![SignedInput { index: 1, ..spend(Spend::Onchain, vec![]).signed.remove(0) }];
+            self.replacing(by_wallet, fee - 60_000);
+            let again = Facts { already_charged: true, ..self.facts.clone() };
+            self.allowed_with(&case(Ask::Spend(ask)), again);
         }
         let delayed = || output(39_000, wsh(90), Destination::OwnChannel);
         let mut ask = spend(our_htlc(), vec![delayed(), delayed(), to_us(80_000)]);

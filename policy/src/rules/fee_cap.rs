@@ -1,8 +1,8 @@
 //! `fee-cap`: no transaction pays a fee above this.
 //!
 //! Without it a compromised LND burns coins as fees to a miner who shares them: outputs all look fine, and the money is
-//! gone. Wallet spends and closing transactions have caps of their own; the peer's HTLC transactions spend the peer's
-//! money, and commitments have `commitment-fee`.
+//! gone. Wallet spends and closing transactions have caps of their own, and wallet coins that bump a commitment by its
+//! anchor have the latter; the peer's HTLC transactions spend the peer's money, and commitments have `commitment-fee`.
 
 use super::Rule;
 use crate::case::{Ask, Case};
@@ -30,7 +30,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         found.push(Violation::new(TAG, value, "a fee of zero or more"));
         return;
     };
-    let Some((class, limits)) = fee_class::limits(policy, &ask.spend) else {
+    let Some((class, limits)) = fee_class::limits(policy, ask) else {
         return;
     };
     let limit = limits.max_per_transaction_sat.amount();

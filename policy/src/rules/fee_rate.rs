@@ -19,7 +19,7 @@ pub(super) const RULE: Rule =
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, &ask.spend)) else {
+    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, ask)) else {
         return;
     };
     let limit = limits.max_rate_sat_per_vb.sat_per_vb();

@@ -8,12 +8,11 @@ use super::Rule;
 use crate::case::{Ask, Case, Lock, SignedInput, Spend, SpendAsk, Tweak};
 use crate::describe;
 use crate::facts::Facts;
+use crate::fee_class::ANCHOR;
 use crate::key::KeyPath;
 use crate::key_group::KeyGroup;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
-use bitcoin::Amount;
-
 /// The rule's name.
 pub const TAG: Tag = Tag("spend-key");
 
@@ -39,9 +38,6 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         }
     }
 }
-
-/// Value of an anchor output (BOLT 3).
-const ANCHOR: Amount = Amount::from_sat(330);
 
 fn fits(ask: &SpendAsk, input: &SignedInput) -> bool {
     use KeyGroup::{DelayBase, HtlcBase, Multisig, PaymentBase, RevocationBase, Wallet};
