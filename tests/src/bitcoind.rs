@@ -41,32 +41,16 @@ impl Bitcoind {
              [regtest]\nrpcbind=127.0.0.1\nrpcallowip=127.0.0.1\nrpcport={rpc_port}\nrpcuser={RPC_USER}\nrpcpassword={rpc_password}\n"
         );
         std::fs::write(dir.join("bitcoin.conf"), conf)?;
-        let args = [
-            format!("-datadir={}", dir.display()),
-            "-printtoconsole=0".into(),
-        ];
-        let process = Process::start(
-            "bitcoind",
-            &program("bitcoind")?,
-            &args,
-            &[],
-            dir.join("bitcoind.log"),
-        )?;
-        let basic =
-            base64::engine::general_purpose::STANDARD.encode(format!("{RPC_USER}:{rpc_password}"));
+        let args = [format!("-datadir={}", dir.display()), "-printtoconsole=0".into()];
+        let process =
+            Process::start("bitcoind", &program("bitcoind")?, &args, &[], dir.join("bitcoind.log"))?;
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{RPC_USER}:{rpc_password}"));
         let rest = Rest::new(
             format!("http://127.0.0.1:{rpc_port}"),
             Some(("Authorization".into(), format!("Basic {basic}"))),
         );
-        let mut this = Self {
-            process,
-            rest,
-            mining_address: String::new(),
-            rpc_port,
-            rpc_password,
-            zmq_block,
-            zmq_tx,
-        };
+        let mut this =
+            Self { process, rest, mining_address: String::new(), rpc_port, rpc_password, zmq_block, zmq_tx };
         until_true(60, "bitcoind answers", || {
             this.process.check_alive()?;
             Ok(this.rpc("getblockcount", json!([])).is_ok())
@@ -95,9 +79,7 @@ impl Bitcoind {
 
     /// Height of the best block.
     pub fn height(&self) -> Result<u64> {
-        self.rpc("getblockcount", json!([]))?
-            .as_u64()
-            .context("getblockcount: not a number")
+        self.rpc("getblockcount", json!([]))?.as_u64().context("getblockcount: not a number")
     }
 
     /// A fresh address of bitcoind's own wallet.
@@ -113,9 +95,7 @@ impl Bitcoind {
 
     /// Ids of unconfirmed transactions.
     pub fn mempool(&self) -> Result<Vec<String>> {
-        Ok(serde_json::from_value(
-            self.rpc("getrawmempool", json!([]))?,
-        )?)
+        Ok(serde_json::from_value(self.rpc("getrawmempool", json!([]))?)?)
     }
 
     /// Satoshis the wallet received at `address`, unconfirmed included.

@@ -7,11 +7,7 @@ use anyhow::{Context, Result, bail};
 /// Polls `probe` until it answers `Some`, at most `seconds`.
 ///
 /// An error from `probe` counts as "not yet"; the last one is told when the deadline passes.
-pub fn until<T>(
-    seconds: u64,
-    what: &str,
-    mut probe: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub fn until<T>(seconds: u64, what: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut pause = Duration::from_millis(10);
     loop {
@@ -22,9 +18,7 @@ pub fn until<T>(
         };
         if Instant::now() >= deadline {
             return match last {
-                Some(error) => {
-                    Err(error).with_context(|| format!("{what}: not within {seconds} s"))
-                }
+                Some(error) => Err(error).with_context(|| format!("{what}: not within {seconds} s")),
                 None => bail!("{what}: not within {seconds} s"),
             };
         }

@@ -52,24 +52,15 @@ pub struct Channel {
 impl Channel {
     /// Connects to a signer as lnd does: certificate pinned, macaroon on every call.
     pub async fn to_signer(signer: &SignerEndpoint) -> Result<Self> {
-        let macaroon = std::fs::read(&signer.macaroon)
-            .with_context(|| format!("read {}", signer.macaroon.display()))?;
-        Self::connect(
-            &signer.address,
-            &signer.tls_cert,
-            Some(hex::encode(macaroon)),
-        )
-        .await
+        let macaroon =
+            std::fs::read(&signer.macaroon).with_context(|| format!("read {}", signer.macaroon.display()))?;
+        Self::connect(&signer.address, &signer.tls_cert, Some(hex::encode(macaroon))).await
     }
 
     /// Connects to `address`, accepting exactly the certificate in `pinned`.
     pub async fn connect(address: &str, pinned: &Path, macaroon: Option<String>) -> Result<Self> {
-        let socket: SocketAddr = address
-            .parse()
-            .with_context(|| format!("address {address:?}"))?;
-        let tcp = TcpStream::connect(socket)
-            .await
-            .with_context(|| format!("connect {address}"))?;
+        let socket: SocketAddr = address.parse().with_context(|| format!("address {address:?}"))?;
+        let tcp = TcpStream::connect(socket).await.with_context(|| format!("connect {address}"))?;
         tcp.set_nodelay(true)?;
         let tls = TlsConnector::from(Arc::new(pinned_client(pinned)?))
             .connect(ServerName::from(socket.ip()), tcp)
@@ -84,11 +75,7 @@ impl Channel {
             // When it ends, calls on this channel fail and say so.
             let _ = connection.await;
         });
-        Ok(Self {
-            requests,
-            authority: address.to_owned(),
-            macaroon,
-        })
+        Ok(Self { requests, authority: address.to_owned(), macaroon })
     }
 
     /// Calls `method` (`/package.Service/Method`) with an encoded request.
@@ -106,12 +93,7 @@ impl Channel {
     }
 
     /// Calls `method` with given metadata and a body that is already framed (5-byte prefix).
-    pub async fn call_with(
-        &self,
-        method: &str,
-        metadata: HeaderMap,
-        framed: Bytes,
-    ) -> Result<Answer> {
+    pub async fn call_with(&self, method: &str, metadata: HeaderMap, framed: Bytes) -> Result<Answer> {
         let uri = Uri::builder()
             .scheme("https")
             .authority(self.authority.as_str())
@@ -138,14 +120,8 @@ impl Channel {
             .with_context(|| format!("{method}: HTTP {} without a grpc-status", head.status))?
             .to_str()?
             .parse()?;
-        let message = status("grpc-message")
-            .map(|m| percent_decode(m.as_bytes()))
-            .unwrap_or_default();
-        Ok(Answer {
-            code,
-            message,
-            body: unframe(received.freeze())?,
-        })
+        let message = status("grpc-message").map(|m| percent_decode(m.as_bytes())).unwrap_or_default();
+        Ok(Answer { code, message, body: unframe(received.freeze())? })
     }
 }
 
@@ -174,9 +150,7 @@ fn percent_decode(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, tail)) = rest.split_first() {
-        let escaped = (first == b'%')
-            .then(|| tail.get(..2).and_then(|h| hex::decode(h).ok()))
-            .flatten();
+        let escaped = (first == b'%').then(|| tail.get(..2).and_then(|h| hex::decode(h).ok())).flatten();
         match escaped {
             Some(byte) => {
                 out.extend(byte);
@@ -253,8 +227,6 @@ impl ServerCertVerifier for Pinned {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod bitcoind;
 pub mod clock;
+pub mod day;
 pub mod grpc;
 pub mod lnd;
 pub mod load;
@@ -14,4 +15,6 @@ pub mod process;
 pub mod recorder;
 pub mod rest;
 pub mod signer;
+pub mod softhsm;
+pub mod strongroomd;
 pub mod workdir;

@@ -54,13 +54,7 @@ const WALLET_PASSWORD: &str = "regtest only";
 impl Lnd {
     /// Starts an lnd named `name` in `dir` on `bitcoind`'s chain and waits until it is synced.
     /// `extra` are further lines for `lnd.conf`.
-    pub fn start(
-        name: &str,
-        dir: &Path,
-        bitcoind: &Bitcoind,
-        keys: &Keys,
-        extra: &[&str],
-    ) -> Result<Self> {
+    pub fn start(name: &str, dir: &Path, bitcoind: &Bitcoind, keys: &Keys, extra: &[&str]) -> Result<Self> {
         let chain = format!(
             "bitcoin.node=bitcoind\nbitcoind.rpchost=127.0.0.1:{}\nbitcoind.rpcuser={RPC_USER}\nbitcoind.rpcpass={}\n\
              bitcoind.zmqpubrawblock=tcp://127.0.0.1:{}\nbitcoind.zmqpubrawtx=tcp://127.0.0.1:{}\n",
@@ -75,13 +69,22 @@ impl Lnd {
     pub fn start_signer(name: &str, dir: &Path, master: &str) -> Result<Self> {
         let keys = Keys::Master(master.to_owned());
         let mut lnd = Self::launch(name, dir, "bitcoin.node=nochainbackend\n", &keys, &[])?;
-        let process = &mut lnd.process;
-        let rest = &lnd.rest;
-        until(60, "the signer's accounts", || {
-            process.check_alive()?;
-            rest.get("/v2/wallet/accounts").map(Some)
-        })?;
+        lnd.wait_signs()?;
         Ok(lnd)
+    }
+
+    /// Starts a signer that has ended again.
+    pub fn start_signer_again(&mut self) -> Result<()> {
+        self.process = run(&self.name, &self.dir)?;
+        self.wait_signs()
+    }
+
+    fn wait_signs(&mut self) -> Result<()> {
+        let (process, rest) = (&mut self.process, &self.rest);
+        until_true(60, "the signer's accounts", || {
+            process.check_alive()?;
+            rest.get("/v2/wallet/accounts").map(|_| true)
+        })
     }
 
     fn launch(name: &str, dir: &Path, chain: &str, keys: &Keys, extra: &[&str]) -> Result<Self> {
@@ -127,9 +130,7 @@ impl Lnd {
                 "extended_master_key": master,
                 "extended_master_key_birthday_timestamp": "1700000000",
             }))?,
-            Keys::Remote(_, accounts) => {
-                lnd.init_wallet(&json!({ "watch_only": watch_only(accounts)? }))?
-            }
+            Keys::Remote(_, accounts) => lnd.init_wallet(&json!({ "watch_only": watch_only(accounts)? }))?,
         }
         lnd.use_admin_macaroon()?;
         Ok(lnd)
@@ -143,8 +144,7 @@ impl Lnd {
             process.check_alive()?;
             Ok(rest.get("/v1/state")?["state"] == "NON_EXISTING")
         })?;
-        rest.post("/v1/initwallet", &body)
-            .with_context(|| format!("{}: make the wallet", self.name))?;
+        rest.post("/v1/initwallet", &body).with_context(|| format!("{}: make the wallet", self.name))?;
         Ok(())
     }
 
@@ -168,10 +168,7 @@ impl Lnd {
             let active = rest.get("/v1/state")?["state"] == "SERVER_ACTIVE";
             Ok((active && info["synced_to_chain"] == true).then_some(info))
         })?;
-        self.pubkey = info["identity_pubkey"]
-            .as_str()
-            .context("getinfo without identity_pubkey")?
-            .to_owned();
+        self.pubkey = info["identity_pubkey"].as_str().context("getinfo without identity_pubkey")?.to_owned();
         Ok(())
     }
 
@@ -242,23 +239,16 @@ fn run(name: &str, dir: &Path) -> Result<Process> {
 }
 
 fn unlock_lines(password_file: &Path) -> String {
-    format!(
-        "wallet-unlock-password-file={}\nwallet-unlock-allow-create=1\n",
-        password_file.display()
-    )
+    format!("wallet-unlock-password-file={}\nwallet-unlock-allow-create=1\n", password_file.display())
 }
 
 /// lnd's `ListAccountsResponse` as `initwallet`'s `watch_only`.
 fn watch_only(accounts: &Value) -> Result<Value> {
-    let list = accounts["accounts"]
-        .as_array()
-        .context("accounts: no array \"accounts\"")?;
+    let list = accounts["accounts"].as_array().context("accounts: no array \"accounts\"")?;
     let accounts = list
         .iter()
         .map(|account| {
-            let path = account["derivation_path"]
-                .as_str()
-                .context("account without derivation_path")?;
+            let path = account["derivation_path"].as_str().context("account without derivation_path")?;
             let steps: Vec<u32> = path
                 .trim_start_matches("m/")
                 .split('/')

@@ -39,9 +39,7 @@ pub fn run(
     limit: Duration,
 ) -> Result<Figures> {
     // One thread for all connections: the machine is the signer's.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut channels = Vec::with_capacity(connections);
         for _ in 0..connections {
@@ -79,13 +77,9 @@ pub fn run(
             latencies.extend(task.await.context("a load task panicked")??);
         }
         let seconds = began.elapsed().as_secs_f64();
-        ensure!(
-            !latencies.is_empty(),
-            "{method}: nothing answered within {limit:?}"
-        );
+        ensure!(!latencies.is_empty(), "{method}: nothing answered within {limit:?}");
         latencies.sort_unstable();
-        let at =
-            |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e3;
+        let at = |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e3;
         Ok(Figures {
             answered: latencies.len(),
             per_second: latencies.len() as f64 / seconds,

@@ -11,9 +11,10 @@ use crate::clock::until_true;
 use crate::lnd::{ChannelPoint, CommitmentType, Keys, Lnd, OpenChannel};
 use crate::recorder::Recorder;
 use crate::signer::{Signer, SignerKind};
+use crate::strongroomd::PolicyChoice;
 
 /// What to build.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Who signs for alice.
     pub signer: SignerKind,
@@ -21,6 +22,15 @@ pub struct Plan {
     pub record: bool,
     /// Whether there is a third node, carol.
     pub carol: bool,
+    /// Strongroom's policy.
+    pub policy: PolicyChoice,
+}
+
+impl Plan {
+    /// Alice and bob, `signer` behind alice, the cautious policy.
+    pub fn of(signer: SignerKind) -> Self {
+        Self { signer, record: false, carol: false, policy: PolicyChoice::cautious() }
+    }
 }
 
 /// The running network. Fields are stopped in the order they stand here.
@@ -44,49 +54,34 @@ const NODE_LINES: &[&str] = &["gossip.channel-update-interval=1s"];
 
 impl Network {
     /// Starts everything in `dir`; nodes are connected, wallets are empty.
-    pub fn start(dir: &Path, plan: Plan) -> Result<Self> {
+    pub fn start(dir: &Path, plan: &Plan) -> Result<Self> {
         let bitcoind = Bitcoind::start(&dir.join("bitcoind"))?;
-        let signer = Signer::start(plan.signer, &dir.join("signer"))?;
+        let signer = Signer::start(plan.signer, &dir.join("signer"), &plan.policy)?;
         let recorder = match (&signer, plan.record) {
-            (Some(signer), true) => {
-                Some(Recorder::start(signer.endpoint(), &dir.join("recorder"))?)
-            }
+            (Some(signer), true) => Some(Recorder::start(signer.endpoint(), &dir.join("recorder"))?),
             _ => None,
         };
         let mut keys = signer.as_ref().map_or(Ok(Keys::Own), Signer::keys)?;
         if let (Keys::Remote(endpoint, _), Some(recorder)) = (&mut keys, &recorder) {
             *endpoint = recorder.endpoint();
         }
-        let start = |name: &str, keys: &Keys| {
-            Lnd::start(name, &dir.join(name), &bitcoind, keys, NODE_LINES)
-        };
+        let start = |name: &str, keys: &Keys| Lnd::start(name, &dir.join(name), &bitcoind, keys, NODE_LINES);
         // Started side by side: each spends seconds waiting.
         let (alice, bob, carol) = std::thread::scope(|scope| {
             let alice = scope.spawn(|| start("alice", &keys));
             let bob = scope.spawn(|| start("bob", &Keys::Own));
-            let carol = plan
-                .carol
-                .then(|| scope.spawn(|| start("carol", &Keys::Own)));
+            let carol = plan.carol.then(|| scope.spawn(|| start("carol", &Keys::Own)));
             Ok::<_, anyhow::Error>((joined(alice)?, joined(bob)?, carol.map(joined).transpose()?))
         })?;
         alice.connect(&bob)?;
         if let Some(carol) = &carol {
             alice.connect(carol)?;
         }
-        Ok(Self {
-            alice,
-            bob,
-            carol,
-            recorder,
-            signer,
-            bitcoind,
-        })
+        Ok(Self { alice, bob, carol, recorder, signer, bitcoind })
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Lnd> {
-        [&self.alice, &self.bob]
-            .into_iter()
-            .chain(self.carol.as_ref())
+        [&self.alice, &self.bob].into_iter().chain(self.carol.as_ref())
     }
 
     /// Mines `blocks` and waits until every lnd has seen them.
@@ -101,10 +96,7 @@ impl Network {
         for node in self.nodes() {
             until_true(60, &format!("{} at height {height}", node.name()), || {
                 let info = node.rest().get("/v1/getinfo")?;
-                Ok(
-                    info["block_height"].as_u64() == Some(height)
-                        && info["synced_to_chain"] == true,
-                )
+                Ok(info["block_height"].as_u64() == Some(height) && info["synced_to_chain"] == true)
             })?;
         }
         Ok(())
@@ -120,29 +112,21 @@ impl Network {
         }
         self.mine(1)?;
         let wanted = before + 3 * u64::from(coins) * sat;
-        until_true(30, &format!("{}'s coins confirmed", node.name()), || {
-            Ok(node.wallet_balance()? == wanted)
-        })
+        until_true(30, &format!("{}'s coins confirmed", node.name()), || Ok(node.wallet_balance()? == wanted))
     }
 
-    /// Opens `count` channels from `from` to `to`, half of the capacity pushed, and mines them in.
+    /// Opens `count` channels from `from` to `to`, `push` satoshis given away, and mines them in.
     pub fn open(
         &self,
         from: &Lnd,
         to: &Lnd,
         count: usize,
         capacity: u64,
+        push: u64,
         format: CommitmentType,
     ) -> Result<Vec<ChannelPoint>> {
-        let open = OpenChannel {
-            to,
-            capacity,
-            push: capacity / 2,
-            format,
-        };
-        let points = (0..count)
-            .map(|_| from.open_channel(&open))
-            .collect::<Result<Vec<_>>>()?;
+        let open = OpenChannel { to, capacity, push, format };
+        let points = (0..count).map(|_| from.open_channel(&open)).collect::<Result<Vec<_>>>()?;
         self.mine(6)?;
         from.wait_active(&points)?;
         to.wait_active(&points)?;
@@ -177,13 +161,8 @@ impl Network {
 
 /// The short id of the channel at `point`, as `node` knows it.
 pub fn short_id(node: &Lnd, point: &ChannelPoint) -> Result<String> {
-    let channel = node
-        .channel(point)?
-        .with_context(|| format!("{}: no channel {point}", node.name()))?;
-    Ok(channel["chan_id"]
-        .as_str()
-        .context("channel without chan_id")?
-        .to_owned())
+    let channel = node.channel(point)?.with_context(|| format!("{}: no channel {point}", node.name()))?;
+    Ok(channel["chan_id"].as_str().context("channel without chan_id")?.to_owned())
 }
 
 /// Pays `count` invoices of `sat` from `from` to `to`, `parallel` at a time, spread over
@@ -207,8 +186,7 @@ pub fn pay_many(
                         if n >= count {
                             return Ok(());
                         }
-                        let outgoing =
-                            (!channels.is_empty()).then(|| channels[n % channels.len()].as_str());
+                        let outgoing = (!channels.is_empty()).then(|| channels[n % channels.len()].as_str());
                         let invoice = to.invoice(sat)?;
                         from.pay(&invoice, outgoing).with_context(|| {
                             format!("payment {n} of {count}, {} to {}", from.name(), to.name())
@@ -226,24 +204,21 @@ pub fn pay_many(
 /// preimage that settles it.
 pub fn pend_htlc(from: &Lnd, to: &Lnd, point: &ChannelPoint, sat: u64) -> Result<[u8; 32]> {
     let pending = |node: &Lnd| -> Result<usize> {
-        Ok(node
-            .channel(point)?
-            .and_then(|c| c["pending_htlcs"].as_array().map(Vec::len))
-            .unwrap_or(0))
+        Ok(node.channel(point)?.and_then(|c| c["pending_htlcs"].as_array().map(Vec::len)).unwrap_or(0))
     };
     let before = (pending(from)?, pending(to)?);
     let preimage: [u8; 32] = rand::random();
     let invoice = to.hold_invoice(sat, &preimage)?;
     from.pay_detached(invoice, Some(short_id(from, point)?));
-    until_true(30, "HTLC pending on both sides", || {
-        Ok(pending(from)? > before.0 && pending(to)? > before.1)
-    })?;
+    until_true(
+        30,
+        "HTLC pending on both sides",
+        || Ok(pending(from)? > before.0 && pending(to)? > before.1),
+    )?;
     Ok(preimage)
 }
 
 /// A scoped thread's result; a panic in it becomes an error.
 fn joined<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    handle
-        .join()
-        .map_err(|_| anyhow!("a scenario thread panicked"))?
+    handle.join().map_err(|_| anyhow!("a scenario thread panicked"))?
 }

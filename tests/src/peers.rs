@@ -16,14 +16,10 @@ pub fn checkout() -> PathBuf {
 ///
 /// Errors name the missing program and how to get it.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let dir = std::env::var_os("STRONGROOM_PEERS")
-        .map_or_else(|| checkout().join(".peers"), PathBuf::from);
+    let dir = std::env::var_os("STRONGROOM_PEERS").map_or_else(|| checkout().join(".peers"), PathBuf::from);
     let path = dir.join("bin").join(name);
     if !path.exists() {
-        bail!(
-            "{name}: missing at {}; run tests/peers/install",
-            path.display()
-        );
+        bail!("{name}: missing at {}; run tests/peers/install", path.display());
     }
     Ok(path)
 }
@@ -40,10 +36,7 @@ pub fn own_binary(name: &str) -> Result<PathBuf> {
     );
     let path = dir.join(name);
     if !path.exists() {
-        bail!(
-            "{name}: missing at {}; run cargo build --release --bins",
-            path.display()
-        );
+        bail!("{name}: missing at {}; run cargo build --release --bins", path.display());
     }
     Ok(path)
 }

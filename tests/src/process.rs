@@ -45,13 +45,8 @@ impl Process {
         for (key, value) in env {
             command.env(key, value);
         }
-        let child =
-            spawn(command).with_context(|| format!("start {name} ({})", program.display()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log,
-        })
+        let child = spawn(command).with_context(|| format!("start {name} ({})", program.display()))?;
+        Ok(Self { name: name.to_owned(), child, log })
     }
 
     /// The process id.
@@ -130,12 +125,8 @@ impl Process {
     /// CPU time used so far by all threads, seconds.
     pub fn cpu_seconds(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let fields: Vec<&str> = stat
-            .rsplit_once(')')
-            .context("stat without a name")?
-            .1
-            .split_whitespace()
-            .collect();
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').context("stat without a name")?.1.split_whitespace().collect();
         let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
         Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
     }
@@ -165,10 +156,7 @@ fn spawn(command: Command) -> Result<Child> {
         Mutex::new(to_spawner)
     });
     let (answer, result) = channel();
-    spawner
-        .lock()
-        .map_err(|_| anyhow!("spawner thread panicked"))?
-        .send((command, answer))?;
+    spawner.lock().map_err(|_| anyhow!("spawner thread panicked"))?.send((command, answer))?;
     Ok(result.recv()??)
 }
 

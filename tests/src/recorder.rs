@@ -63,10 +63,7 @@ impl Recorder {
     /// Listens on loopback in front of `upstream`; its certificate is written to `dir`.
     pub fn start(upstream: SignerEndpoint, dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let (acceptor, tls_cert) = server_tls(dir)?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let endpoint = SignerEndpoint {
@@ -74,11 +71,7 @@ impl Recorder {
             tls_cert,
             macaroon: upstream.macaroon.clone(),
         };
-        let shared = Arc::new(Shared {
-            upstream,
-            began: Instant::now(),
-            calls: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { upstream, began: Instant::now(), calls: Mutex::default() });
         let accepting = shared.clone();
         runtime.spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
@@ -89,11 +82,7 @@ impl Recorder {
                 });
             }
         });
-        Ok(Self {
-            endpoint,
-            shared,
-            _runtime: runtime,
-        })
+        Ok(Self { endpoint, shared, _runtime: runtime })
     }
 
     /// Where lnd is to connect.
@@ -103,11 +92,7 @@ impl Recorder {
 
     /// Takes the calls since the last phase ended, in the order their requests came.
     pub fn take_phase(&self) -> Result<Vec<Call>> {
-        let mut recorded = self
-            .shared
-            .calls
-            .lock()
-            .map_err(|_| anyhow!("recorder panicked"))?;
+        let mut recorded = self.shared.calls.lock().map_err(|_| anyhow!("recorder panicked"))?;
         let mut calls = std::mem::take(&mut recorded.phase);
         calls.sort_by_key(|c| c.seq);
         Ok(calls)
@@ -162,15 +147,9 @@ async fn pass_on(
     upstream: &tokio::sync::OnceCell<Channel>,
 ) -> Result<()> {
     let (seq, ms) = {
-        let mut recorded = shared
-            .calls
-            .lock()
-            .map_err(|_| anyhow!("recorder panicked"))?;
+        let mut recorded = shared.calls.lock().map_err(|_| anyhow!("recorder panicked"))?;
         recorded.next_seq += 1;
-        (
-            recorded.next_seq - 1,
-            shared.began.elapsed().as_millis() as u64,
-        )
+        (recorded.next_seq - 1, shared.began.elapsed().as_millis() as u64)
     };
     let (head, mut stream) = request.into_parts();
     let mut body = BytesMut::new();
@@ -185,16 +164,12 @@ async fn pass_on(
         metadata.insert("macaroon", macaroon.clone());
     }
     let channel = upstream
-        .get_or_try_init(|| {
-            Channel::connect(&shared.upstream.address, &shared.upstream.tls_cert, None)
-        })
+        .get_or_try_init(|| Channel::connect(&shared.upstream.address, &shared.upstream.tls_cert, None))
         .await?;
     let method = head.uri.path().to_owned();
     let answer = channel.call_with(&method, metadata, body.clone()).await?;
 
-    let response = Response::builder()
-        .header("content-type", "application/grpc")
-        .body(())?;
+    let response = Response::builder().header("content-type", "application/grpc").body(())?;
     let mut out = respond.send_response(response, false)?;
     if answer.code == 0 {
         out.send_data(frame(&answer.body), false)?;
@@ -202,11 +177,8 @@ async fn pass_on(
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", answer.code.into());
     if !answer.message.is_empty() {
-        let printable: String = answer
-            .message
-            .chars()
-            .filter(|c| c.is_ascii_graphic() || *c == ' ')
-            .collect();
+        let printable: String =
+            answer.message.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
         trailers.insert("grpc-message", printable.parse()?);
     }
     out.send_trailers(trailers)?;
@@ -219,12 +191,7 @@ async fn pass_on(
         req: hex::encode(body.get(5..).unwrap_or_default()),
         resp: hex::encode(&answer.body),
     };
-    shared
-        .calls
-        .lock()
-        .map_err(|_| anyhow!("recorder panicked"))?
-        .phase
-        .push(call);
+    shared.calls.lock().map_err(|_| anyhow!("recorder panicked"))?.phase.push(call);
     Ok(())
 }
 
@@ -235,11 +202,10 @@ fn server_tls(dir: &Path) -> Result<(TlsAcceptor, PathBuf)> {
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der())
         .map_err(|error| anyhow!("recorder key: {error}"))?;
     let chain: Vec<CertificateDer<'static>> = vec![issued.cert.der().clone()];
-    let mut config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok((TlsAcceptor::from(Arc::new(config)), path))
 }

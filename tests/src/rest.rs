@@ -28,11 +28,7 @@ impl Rest {
             .max_idle_connections(256)
             .timeout_global(Some(Duration::from_secs(120)))
             .build();
-        Self {
-            agent: config.into(),
-            base,
-            header,
-        }
+        Self { agent: config.into(), base, header }
     }
 
     /// The address this client was made for.
@@ -123,8 +119,7 @@ fn lines(
 
 /// A message of a REST stream is `{"result": …}` or `{"error": …}`.
 fn message(path: &str, line: &str) -> Result<Value> {
-    let mut value: Value =
-        serde_json::from_str(line).with_context(|| format!("{path}: not JSON: {line}"))?;
+    let mut value: Value = serde_json::from_str(line).with_context(|| format!("{path}: not JSON: {line}"))?;
     if let Some(error) = value.get("error") {
         bail!("{path}: {error}");
     }

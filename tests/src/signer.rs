@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::lnd::{Keys, Lnd, SignerEndpoint};
 use crate::process::Process;
+use crate::strongroomd::{PolicyChoice, Strongroomd};
 
 /// The key all recorded and compared scenarios start from. A test key: worth nothing.
 pub const TEST_MASTER_KEY: &str = "tprv8ZgxMBicQKsPeaL8VmBwjtHnXLKZVZkN29hpRhrh2NsU7cywSSBy9u8f2umfPSh6BhZtU2BukJWnLcg1TgKpBG4KM5A6A2T2uvucXzLhHmM";
@@ -37,19 +38,22 @@ impl fmt::Display for SignerKind {
 pub enum Signer {
     /// lnd's own.
     Lnd(Box<Lnd>),
+    /// The product.
+    Strongroom(Box<Strongroomd>),
 }
 
 impl Signer {
-    /// Starts a signer of `kind` in `dir` under [`TEST_MASTER_KEY`]; none for local keys.
-    pub fn start(kind: SignerKind, dir: &Path) -> Result<Option<Self>> {
+    /// Starts a signer of `kind` in `dir` under [`TEST_MASTER_KEY`]; none for local keys. `policy`
+    /// is for Strongroom alone.
+    pub fn start(kind: SignerKind, dir: &Path, policy: &PolicyChoice) -> Result<Option<Self>> {
         match kind {
             SignerKind::Local => Ok(None),
-            SignerKind::LndSigner => Ok(Some(Self::Lnd(Box::new(Lnd::start_signer(
-                "signer",
-                dir,
-                TEST_MASTER_KEY,
-            )?)))),
-            SignerKind::Strongroom => anyhow::bail!("strongroomd: not yet driven by the harness"),
+            SignerKind::LndSigner => {
+                Ok(Some(Self::Lnd(Box::new(Lnd::start_signer("signer", dir, TEST_MASTER_KEY)?))))
+            }
+            SignerKind::Strongroom => {
+                Ok(Some(Self::Strongroom(Box::new(Strongroomd::start(dir, policy, TEST_MASTER_KEY)?))))
+            }
         }
     }
 
@@ -57,6 +61,7 @@ impl Signer {
     pub fn endpoint(&self) -> SignerEndpoint {
         match self {
             Self::Lnd(lnd) => lnd.as_signer(),
+            Self::Strongroom(daemon) => daemon.endpoint(),
         }
     }
 
@@ -64,6 +69,7 @@ impl Signer {
     pub fn accounts(&self) -> Result<Value> {
         match self {
             Self::Lnd(lnd) => lnd.accounts(),
+            Self::Strongroom(daemon) => daemon.accounts(),
         }
     }
 
@@ -76,6 +82,15 @@ impl Signer {
     pub fn process(&mut self) -> &mut Process {
         match self {
             Self::Lnd(lnd) => lnd.process(),
+            Self::Strongroom(daemon) => daemon.process(),
+        }
+    }
+
+    /// The daemon, if Strongroom signs.
+    pub fn strongroomd(&mut self) -> Option<&mut Strongroomd> {
+        match self {
+            Self::Lnd(_) => None,
+            Self::Strongroom(daemon) => Some(daemon),
         }
     }
 }

@@ -13,19 +13,14 @@ pub struct Workdir {
 impl Workdir {
     /// Makes `<tmp>/strongroom-<name>-<random>`. With `STRONGROOM_KEEP` set it is always kept.
     pub fn new(name: &str) -> Result<Self> {
-        let path =
-            std::env::temp_dir().join(format!("strongroom-{name}-{:08x}", rand::random::<u32>()));
+        let path = std::env::temp_dir().join(format!("strongroom-{name}-{:08x}", rand::random::<u32>()));
         Self::at(path)
     }
 
     /// Uses `path`, made if missing.
     pub fn at(path: PathBuf) -> Result<Self> {
-        std::fs::create_dir_all(&path)
-            .with_context(|| format!("make directory {}", path.display()))?;
-        Ok(Self {
-            path,
-            keep: std::env::var_os("STRONGROOM_KEEP").is_some(),
-        })
+        std::fs::create_dir_all(&path).with_context(|| format!("make directory {}", path.display()))?;
+        Ok(Self { path, keep: std::env::var_os("STRONGROOM_KEEP").is_some() })
     }
 
     /// The directory.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use strongroom_tests::grpc::Channel;
 use strongroom_tests::load::{Figures, Operation, RequestSource, run};
 use strongroom_tests::signer::{Signer, SignerKind};
+use strongroom_tests::strongroomd::PolicyChoice;
 use strongroom_tests::workdir::Workdir;
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
@@ -31,8 +32,10 @@ fn main() -> Result<()> {
     let options = options()?;
     Workdir::new("bench")?.run(|dir| {
         let mut signers = Vec::new();
+        // Everything enforced; 64 channels of invented peers are more than the profile's total.
+        let policy = PolicyChoice::cautious().set("channels.max_total_sat", 1_000_000_000);
         for kind in &options.signers {
-            let signer = Signer::start(*kind, &dir.join(format!("{kind:?}")))?
+            let signer = Signer::start(*kind, &dir.join(format!("{kind:?}")), &policy)?
                 .context("local keys are no signer")?;
             signers.push((*kind, signer));
         }
@@ -42,12 +45,7 @@ fn main() -> Result<()> {
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options {
-        rounds: 3,
-        seconds: 1.5,
-        out: None,
-        signers: Vec::new(),
-    };
+    let mut options = Options { rounds: 3, seconds: 1.5, out: None, signers: Vec::new() };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -79,12 +77,7 @@ fn measure(options: &Options, signers: &[(SignerKind, Signer)]) -> Result<Vec<Ce
         let count = (most * options.seconds) as usize;
         for operation in Operation::ALL {
             for (kind, _) in signers {
-                cells.push(Cell {
-                    operation,
-                    connections,
-                    signer: *kind,
-                    rounds: Vec::new(),
-                });
+                cells.push(Cell { operation, connections, signer: *kind, rounds: Vec::new() });
             }
         }
         for round in 0..options.rounds {
@@ -103,14 +96,8 @@ fn measure(options: &Options, signers: &[(SignerKind, Signer)]) -> Result<Vec<Ce
                 }
                 for (kind, signer) in order {
                     let limit = Duration::from_secs_f64(options.seconds);
-                    let figures = run(
-                        &signer.endpoint(),
-                        operation.method(),
-                        &requests,
-                        connections,
-                        limit,
-                    )
-                    .with_context(|| format!("{kind}, {operation}, {connections} connections"))?;
+                    let figures = run(&signer.endpoint(), operation.method(), &requests, connections, limit)
+                        .with_context(|| format!("{kind}, {operation}, {connections} connections"))?;
                     ensure!(
                         figures.answered < requests.len(),
                         "{operation}: {} requests were too few for {limit:?}",
@@ -121,9 +108,7 @@ fn measure(options: &Options, signers: &[(SignerKind, Signer)]) -> Result<Vec<Ce
                         figures.per_second, figures.p50_ms, figures.p99_ms
                     );
                     if let Some(cell) = cells.iter_mut().find(|c| {
-                        c.operation == operation
-                            && c.connections == connections
-                            && c.signer == *kind
+                        c.operation == operation && c.connections == connections && c.signer == *kind
                     }) {
                         cell.rounds.push(figures);
                     }
@@ -135,9 +120,7 @@ fn measure(options: &Options, signers: &[(SignerKind, Signer)]) -> Result<Vec<Ce
 }
 
 fn preface(signer: &Signer, source: &RequestSource) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let channel = Channel::to_signer(&signer.endpoint()).await?;
         for (method, request) in source.preface()? {
@@ -190,12 +173,10 @@ fn table(cells: &[Cell], result: &Value) -> String {
                 && c.connections == cell.connections
                 && c.signer == SignerKind::LndSigner
         });
-        let ratio = base
-            .filter(|_| cell.signer != SignerKind::LndSigner)
-            .map_or(String::new(), |base| {
-                let ratio = median(cell, |f| f.per_second) / median(base, |f| f.per_second);
-                format!("{ratio:.2}")
-            });
+        let ratio = base.filter(|_| cell.signer != SignerKind::LndSigner).map_or(String::new(), |base| {
+            let ratio = median(cell, |f| f.per_second) / median(base, |f| f.per_second);
+            format!("{ratio:.2}")
+        });
         text += &format!(
             "| {} | {} | {} | {:.0} | {:.2} | {:.2} | {ratio} |\n",
             cell.operation,
@@ -213,10 +194,7 @@ fn machine() -> String {
     let model = std::fs::read_to_string("/proc/cpuinfo")
         .ok()
         .and_then(|text| {
-            let line = text
-                .lines()
-                .find(|l| l.starts_with("model name"))?
-                .to_owned();
+            let line = text.lines().find(|l| l.starts_with("model name"))?.to_owned();
             Some(line.split(':').nth(1)?.trim().to_owned())
         })
         .unwrap_or_else(|| "unknown CPU".into());

@@ -30,18 +30,8 @@ struct Day<'a> {
 
 impl<'a> Day<'a> {
     fn begin(dir: &'a Path, out: &'a Path) -> Result<Self> {
-        let plan = Plan {
-            signer: SignerKind::LndSigner,
-            record: true,
-            carol: true,
-        };
-        Ok(Self {
-            net: Network::start(dir, plan)?,
-            dir,
-            out,
-            phases: Vec::new(),
-            calls: 0,
-        })
+        let plan = Plan { record: true, carol: true, ..Plan::of(SignerKind::LndSigner) };
+        Ok(Self { net: Network::start(dir, &plan)?, dir, out, phases: Vec::new(), calls: 0 })
     }
 
     fn end_phase(&mut self, name: &str) -> Result<()> {
@@ -51,8 +41,7 @@ impl<'a> Day<'a> {
         write_calls(&self.out.join(&file), &calls)?;
         eprintln!("record: {name}: {} requests", calls.len());
         self.calls += calls.len();
-        self.phases
-            .push(json!({"file": file, "requests": calls.len()}));
+        self.phases.push(json!({"file": file, "requests": calls.len()}));
         Ok(())
     }
 
@@ -60,34 +49,20 @@ impl<'a> Day<'a> {
         self.end_phase("startup")?;
         self.wallet()?;
         let net = &self.net;
-        let by_alice = net.open(&net.alice, &net.bob, 2, 8_000_000, Anchors)?;
+        let by_alice = net.open(&net.alice, &net.bob, 2, 8_000_000, 4_000_000, Anchors)?;
         self.end_phase("open-by-us")?;
         let net = &self.net;
-        let by_bob = net.open(&net.bob, &net.alice, 2, 6_000_000, Anchors)?;
+        let by_bob = net.open(&net.bob, &net.alice, 2, 6_000_000, 3_000_000, Anchors)?;
         self.end_phase("open-by-peer")?;
         let net = &self.net;
-        let taproot = net.open(&net.alice, &net.bob, 1, 5_000_000, Taproot)?;
+        let taproot = net.open(&net.alice, &net.bob, 1, 5_000_000, 2_500_000, Taproot)?;
         self.end_phase("open-taproot")?;
 
         let net = &self.net;
         let ours = short_id(&net.alice, &by_alice[0])?;
         let theirs = short_id(&net.bob, &by_alice[0])?;
-        pay_many(
-            &net.alice,
-            &net.bob,
-            40,
-            2_000,
-            1,
-            std::slice::from_ref(&ours),
-        )?;
-        pay_many(
-            &net.alice,
-            &net.bob,
-            60,
-            3_000,
-            8,
-            std::slice::from_ref(&ours),
-        )?;
+        pay_many(&net.alice, &net.bob, 40, 2_000, 1, std::slice::from_ref(&ours))?;
+        pay_many(&net.alice, &net.bob, 60, 3_000, 8, std::slice::from_ref(&ours))?;
         self.end_phase("pay-out")?;
         let net = &self.net;
         pay_many(&net.bob, &net.alice, 100, 2_500, 8, &[theirs])?;
@@ -100,7 +75,7 @@ impl<'a> Day<'a> {
         self.end_phase("pay-taproot")?;
 
         let net = &self.net;
-        let to_carol = net.open(&net.alice, carol_of(net)?, 1, 4_000_000, Anchors)?;
+        let to_carol = net.open(&net.alice, carol_of(net)?, 1, 4_000_000, 2_000_000, Anchors)?;
         until_true(60, "bob knows the way to carol", || {
             let graph = net.bob.rest().get("/v1/graph")?;
             let id = short_id(&net.alice, &to_carol[0])?;
@@ -148,11 +123,7 @@ impl<'a> Day<'a> {
         let signer = self.net.signer.as_ref().context("no signer")?;
         let accounts = signer.accounts()?;
         std::fs::write(self.out.join("accounts.json"), format!("{accounts:#}\n"))?;
-        ensure!(
-            self.calls >= 1_000,
-            "{} requests: fewer than 1,000",
-            self.calls
-        );
+        ensure!(self.calls >= 1_000, "{} requests: fewer than 1,000", self.calls);
         eprintln!("record: {} requests in all", self.calls);
         Ok(())
     }
@@ -166,8 +137,7 @@ impl<'a> Day<'a> {
             net.alice.send_coins(&net.bitcoind.new_address()?, sat)?;
         }
         for kind in ["p2wkh", "np2wkh", "p2tr"] {
-            net.alice
-                .send_coins(&net.alice.new_address(kind)?, 1_000_000)?;
+            net.alice.send_coins(&net.alice.new_address(kind)?, 1_000_000)?;
         }
         net.mine(1)?;
         self.end_phase("wallet")
@@ -198,9 +168,11 @@ impl<'a> Day<'a> {
         until_true(60, "the breach punished", || {
             net.bitcoind.mine(1)?;
             std::thread::sleep(std::time::Duration::from_millis(500));
-            Ok(net.alice.closed()?.iter().any(|c| {
-                c["channel_point"] == wanted.as_str() && c["close_type"] == "BREACH_CLOSE"
-            }))
+            Ok(net
+                .alice
+                .closed()?
+                .iter()
+                .any(|c| c["channel_point"] == wanted.as_str() && c["close_type"] == "BREACH_CLOSE"))
         })?;
         net.bob.start_again()?;
         net.alice.connect(&net.bob)?;
@@ -226,9 +198,7 @@ impl<'a> Day<'a> {
         net.alice.close_channel(all[2], true)?;
         self.end_phase("force-close")?;
         let net = &self.net;
-        until_true(30, "an anchor to bump", || {
-            Ok(!net.alice.pending_sweeps()?.is_empty())
-        })?;
+        until_true(30, "an anchor to bump", || Ok(!net.alice.pending_sweeps()?.is_empty()))?;
         for sweep in net.alice.pending_sweeps()? {
             net.alice.bump_fee(&sweep["outpoint"], 20)?;
         }
@@ -241,9 +211,7 @@ impl<'a> Day<'a> {
         for preimage in &settled_by_bob {
             net.bob.settle_invoice(preimage)?;
         }
-        net.mine_until(200, "alice's channels closed and swept", |net| {
-            Network::all_closed(&net.alice)
-        })?;
+        net.mine_until(200, "alice's channels closed and swept", |net| Network::all_closed(&net.alice))?;
         self.end_phase("sweep")
     }
 }

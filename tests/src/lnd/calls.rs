@@ -25,10 +25,7 @@ impl FromStr for ChannelPoint {
 
     fn from_str(text: &str) -> Result<Self> {
         let (txid, vout) = text.split_once(':').context("channel point without ':'")?;
-        Ok(Self {
-            txid: txid.to_owned(),
-            vout: vout.parse()?,
-        })
+        Ok(Self { txid: txid.to_owned(), vout: vout.parse()? })
     }
 }
 
@@ -74,24 +71,19 @@ impl Lnd {
 
     /// Connects to `peer`; already connected is fine.
     pub fn connect(&self, peer: &Lnd) -> Result<()> {
-        let body =
-            json!({"addr": {"pubkey": peer.pubkey(), "host": peer.p2p_address()}, "perm": true});
+        let body = json!({"addr": {"pubkey": peer.pubkey(), "host": peer.p2p_address()}, "perm": true});
         match self.rest.post("/v1/peers", &body) {
             Err(error) if !format!("{error:#}").contains("already connected") => Err(error),
             _ => until_true(30, "peers connected", || {
                 let peers = self.rest.get("/v1/peers")?;
-                Ok(array(&peers, "peers")
-                    .iter()
-                    .any(|p| p["pub_key"] == peer.pubkey()))
+                Ok(array(&peers, "peers").iter().any(|p| p["pub_key"] == peer.pubkey()))
             }),
         }
     }
 
     /// Drops the connection to `peer`.
     pub fn disconnect(&self, peer: &Lnd) -> Result<()> {
-        self.rest
-            .delete(&format!("/v1/peers/{}", peer.pubkey()))
-            .map(drop)
+        self.rest.delete(&format!("/v1/peers/{}", peer.pubkey())).map(drop)
     }
 
     /// Opens a channel; the funding transaction is published, not yet mined.
@@ -109,19 +101,13 @@ impl Lnd {
             },
         });
         // A block just mined makes lnd refuse for a moment; that is not what is tested.
-        let answer = until(30, "open channel", || {
-            match self.rest.post("/v1/channels", &body) {
-                Ok(answer) => Ok(Some(answer)),
-                Err(error) if format!("{error:#}").contains("synced") => Ok(None),
-                Err(error) => Ok(Some(json!({ "failed": format!("{error:#}") }))),
-            }
+        let answer = until(30, "open channel", || match self.rest.post("/v1/channels", &body) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if format!("{error:#}").contains("synced") => Ok(None),
+            Err(error) => Ok(Some(json!({ "failed": format!("{error:#}") }))),
         })?;
         if let Some(reason) = answer["failed"].as_str() {
-            bail!(
-                "{} opens a channel to {}: {reason}",
-                self.name(),
-                open.to.name()
-            );
+            bail!("{} opens a channel to {}: {reason}", self.name(), open.to.name());
         }
         let mut txid = BASE64.decode(string(&answer, "funding_txid_bytes")?)?;
         txid.reverse();
@@ -139,33 +125,23 @@ impl Lnd {
     /// One open channel.
     pub fn channel(&self, point: &ChannelPoint) -> Result<Option<Value>> {
         let wanted = point.to_string();
-        Ok(self
-            .channels()?
-            .into_iter()
-            .find(|c| c["channel_point"] == wanted.as_str()))
+        Ok(self.channels()?.into_iter().find(|c| c["channel_point"] == wanted.as_str()))
     }
 
     /// Waits until every one of `points` is active here and the router knows both directions.
     pub fn wait_active(&self, points: &[ChannelPoint]) -> Result<()> {
         for point in points {
             let wanted = point.to_string();
-            until_true(
-                60,
-                &format!("{}: channel {point} active", self.name()),
-                || {
-                    let channels = self.channels()?;
-                    let Some(channel) = channels
-                        .iter()
-                        .find(|c| c["channel_point"] == wanted.as_str() && c["active"] == true)
-                    else {
-                        return Ok(false);
-                    };
-                    let edge = self
-                        .rest
-                        .get(&format!("/v1/graph/edge/{}", string(channel, "chan_id")?))?;
-                    Ok(!edge["node1_policy"].is_null() && !edge["node2_policy"].is_null())
-                },
-            )?;
+            until_true(60, &format!("{}: channel {point} active", self.name()), || {
+                let channels = self.channels()?;
+                let Some(channel) =
+                    channels.iter().find(|c| c["channel_point"] == wanted.as_str() && c["active"] == true)
+                else {
+                    return Ok(false);
+                };
+                let edge = self.rest.get(&format!("/v1/graph/edge/{}", string(channel, "chan_id")?))?;
+                Ok(!edge["node1_policy"].is_null() && !edge["node2_policy"].is_null())
+            })?;
         }
         Ok(())
     }
@@ -180,12 +156,8 @@ impl Lnd {
     pub fn hold_invoice(&self, sat: u64, preimage: &[u8; 32]) -> Result<String> {
         use sha2::Digest;
         let hash = sha2::Sha256::digest(preimage);
-        let body =
-            json!({"hash": BASE64.encode(hash), "value": sat.to_string(), "cltv_expiry": "40"});
-        string(
-            &self.rest.post("/v2/invoices/hodl", &body)?,
-            "payment_request",
-        )
+        let body = json!({"hash": BASE64.encode(hash), "value": sat.to_string(), "cltv_expiry": "40"});
+        string(&self.rest.post("/v2/invoices/hodl", &body)?, "payment_request")
     }
 
     /// Settles a hold invoice.
@@ -205,12 +177,7 @@ impl Lnd {
         }
         let end = self.rest.post_stream_last("/v2/router/send", &body)?;
         if end["status"] != "SUCCEEDED" {
-            bail!(
-                "payment {}: {} {}",
-                end["payment_hash"],
-                end["status"],
-                end["failure_reason"]
-            );
+            bail!("payment {}: {} {}", end["payment_hash"], end["status"], end["failure_reason"]);
         }
         Ok(())
     }
@@ -258,11 +225,7 @@ impl Lnd {
 
     /// Outputs lnd means to sweep.
     pub fn pending_sweeps(&self) -> Result<Vec<Value>> {
-        Ok(array(
-            &self.rest.get("/v2/wallet/sweeps/pending")?,
-            "pending_sweeps",
-        )
-        .to_vec())
+        Ok(array(&self.rest.get("/v2/wallet/sweeps/pending")?, "pending_sweeps").to_vec())
     }
 
     /// Sends coins from the wallet.
@@ -281,6 +244,12 @@ impl Lnd {
     pub fn sign_message(&self, text: &str) -> Result<String> {
         let body = json!({"msg": BASE64.encode(text)});
         string(&self.rest.post("/v1/signmessage", &body)?, "signature")
+    }
+
+    /// The node key that signed `text`, as this lnd sees it.
+    pub fn verify_message(&self, text: &str, signature: &str) -> Result<String> {
+        let body = json!({"msg": BASE64.encode(text), "signature": signature});
+        string(&self.rest.post("/v1/verifymessage", &body)?, "pubkey")
     }
 
     /// Funds a PSBT paying `sat` to `address` and lets lnd finalise (sign) it.
@@ -312,10 +281,7 @@ impl Lnd {
 
 /// The string `field` of `value`.
 fn string(value: &Value, field: &str) -> Result<String> {
-    Ok(value[field]
-        .as_str()
-        .with_context(|| format!("no string {field:?} in {value}"))?
-        .to_owned())
+    Ok(value[field].as_str().with_context(|| format!("no string {field:?} in {value}"))?.to_owned())
 }
 
 /// The array `field` of `value`, empty if missing.

@@ -32,12 +32,8 @@ pub enum Operation {
 
 impl Operation {
     /// All, HTLCs before the commitments they belong to: lnd's own order.
-    pub const ALL: [Self; 4] = [
-        Self::SignHtlc,
-        Self::SignCommitment,
-        Self::SignMessage,
-        Self::DeriveSharedKey,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::SignHtlc, Self::SignCommitment, Self::SignMessage, Self::DeriveSharedKey];
 
     /// The gRPC method.
     pub fn method(self) -> &'static str {

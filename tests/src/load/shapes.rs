@@ -11,8 +11,8 @@ use bitcoin::psbt::raw::Key;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::secp256k1::{PublicKey, Scalar, Secp256k1, SecretKey, VerifyOnly};
 use bitcoin::{
-    Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
-    absolute::LockTime, transaction::Version,
+    Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute::LockTime,
+    transaction::Version,
 };
 use serde_json::Value;
 
@@ -80,42 +80,30 @@ impl BenchChannel {
         let hash = sha256::Hash::hash(format!("funding {index}").as_bytes());
         Ok(Self {
             index,
-            funding: OutPoint {
-                txid: Txid::from_byte_array(hash.to_byte_array()),
-                vout: 0,
-            },
+            funding: OutPoint { txid: Txid::from_byte_array(hash.to_byte_array()), vout: 0 },
             anchors: [anchor(&multisig), anchor(&peer)],
             funding_script,
             multisig,
             htlc_base,
             to_remote: to_remote.to_p2wsh(),
             obfuscator: 0x0000_5a5a_0000_0000 | u64::from(index) * 0x9e37,
-            peer_points: (0..64)
-                .map(|n| point("peer point", n))
-                .collect::<Result<_>>()?,
+            peer_points: (0..64).map(|n| point("peer point", n)).collect::<Result<_>>()?,
             secp,
         })
     }
 
     /// Commitment `number` without HTLCs; number 0 is the channel's first.
     pub fn plain_commitment(&self, number: u64) -> Result<Vec<u8>> {
-        self.commitment_psbt(self.commitment(number, &[]))
-            .map(|p| p.serialize())
+        self.commitment_psbt(self.commitment(number, &[])).map(|p| p.serialize())
     }
 
     /// Commitment `number` with one HTLC offered by us.
     pub fn pair(&self, number: u64) -> Result<CommitmentPair> {
-        let tweak =
-            sha256::Hash::hash(&[&self.index.to_le_bytes()[..], &number.to_le_bytes()].concat());
+        let tweak = sha256::Hash::hash(&[&self.index.to_le_bytes()[..], &number.to_le_bytes()].concat());
         let tweak = tweak.to_byte_array();
-        let ours = self
-            .htlc_base
-            .add_exp_tweak(&self.secp, &Scalar::from_be_bytes(tweak)?)?;
+        let ours = self.htlc_base.add_exp_tweak(&self.secp, &Scalar::from_be_bytes(tweak)?)?;
         let script = self.received_htlc(number, &ours);
-        let htlc_output = TxOut {
-            value: Amount::from_sat(HTLC),
-            script_pubkey: script.to_p2wsh(),
-        };
+        let htlc_output = TxOut { value: Amount::from_sat(HTLC), script_pubkey: script.to_p2wsh() };
         let commitment = self.commitment(number, std::slice::from_ref(&htlc_output));
         let vout = commitment
             .output
@@ -136,18 +124,8 @@ impl BenchChannel {
                 script_pubkey: self.peer_to_local(number).to_p2wsh(),
             }],
         };
-        let mut htlc = psbt(
-            spend,
-            htlc_output,
-            script,
-            SINGLE_ANYONECANPAY,
-            self.htlc_base,
-            self.path(2)?,
-        )?;
-        let unknown = Key {
-            type_value: 0x51,
-            key: Vec::new(),
-        };
+        let mut htlc = psbt(spend, htlc_output, script, SINGLE_ANYONECANPAY, self.htlc_base, self.path(2)?)?;
+        let unknown = Key { type_value: 0x51, key: Vec::new() };
         htlc.inputs[0].unknown.insert(unknown, tweak.to_vec());
         Ok(CommitmentPair {
             commitment: self.commitment_psbt(commitment)?.serialize(),
@@ -160,19 +138,14 @@ impl BenchChannel {
         let in_htlcs: u64 = htlcs.iter().map(|o| o.value.to_sat()).sum();
         let half = (CAPACITY - 2 * ANCHOR - FEE - in_htlcs) / 2;
         let mut output = vec![
-            TxOut {
-                value: Amount::from_sat(half),
-                script_pubkey: self.to_remote.clone(),
-            },
-            TxOut {
-                value: Amount::from_sat(half),
-                script_pubkey: self.peer_to_local(number).to_p2wsh(),
-            },
+            TxOut { value: Amount::from_sat(half), script_pubkey: self.to_remote.clone() },
+            TxOut { value: Amount::from_sat(half), script_pubkey: self.peer_to_local(number).to_p2wsh() },
         ];
-        output.extend(self.anchors.iter().map(|script| TxOut {
-            value: Amount::from_sat(ANCHOR),
-            script_pubkey: script.clone(),
-        }));
+        output.extend(
+            self.anchors
+                .iter()
+                .map(|script| TxOut { value: Amount::from_sat(ANCHOR), script_pubkey: script.clone() }),
+        );
         output.extend_from_slice(htlcs);
         output.sort_by(|a, b| (a.value, &a.script_pubkey).cmp(&(b.value, &b.script_pubkey)));
         Transaction {
@@ -189,19 +162,10 @@ impl BenchChannel {
     }
 
     fn commitment_psbt(&self, commitment: Transaction) -> Result<Psbt> {
-        let funding = TxOut {
-            value: Amount::from_sat(CAPACITY),
-            script_pubkey: self.funding_script.to_p2wsh(),
-        };
+        let funding =
+            TxOut { value: Amount::from_sat(CAPACITY), script_pubkey: self.funding_script.to_p2wsh() };
         let script = self.funding_script.clone();
-        psbt(
-            commitment,
-            funding,
-            script,
-            ALL,
-            self.multisig,
-            self.path(0)?,
-        )
+        psbt(commitment, funding, script, ALL, self.multisig, self.path(0)?)
     }
 
     fn path(&self, family: u32) -> Result<DerivationPath> {
@@ -319,13 +283,8 @@ pub(super) fn key(
         .as_array()
         .and_then(|all| all.iter().find(|a| a["derivation_path"] == wanted.as_str()))
         .with_context(|| format!("accounts: no {wanted}"))?;
-    let xpub: Xpub = account["extended_public_key"]
-        .as_str()
-        .context("account without extended_public_key")?
-        .parse()?;
-    let path = [
-        ChildNumber::from_normal_idx(0)?,
-        ChildNumber::from_normal_idx(index)?,
-    ];
+    let xpub: Xpub =
+        account["extended_public_key"].as_str().context("account without extended_public_key")?.parse()?;
+    let path = [ChildNumber::from_normal_idx(0)?, ChildNumber::from_normal_idx(index)?];
     Ok(xpub.derive_pub(secp, &path)?.public_key)
 }
