@@ -36,7 +36,7 @@ pub(super) fn find(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
 }
 
 /// Our commitment that some input spends by an HTLC, if the transaction pays at that index what a second-level
-/// transaction must: then a wallet input beside it only brings the fee.
+/// transaction must: then whatever input is signed beside it is part of that.
 pub(super) fn beside(scene: &Scene<'_>) -> Option<Txid> {
     let transaction = scene.request.transaction();
     transaction.input.iter().zip(scene.request.spent()).enumerate().find_map(|(index, (input, spent))| {

@@ -95,9 +95,9 @@ impl Scene<'_> {
                     close::find(self)
                 }
             }
-            Role::Anchor => Ok(sweep::find(SweepOf::Anchor)),
-            Role::Delayed => Ok(sweep::find(SweepOf::Delayed)),
-            Role::ToRemote => Ok(sweep::find(SweepOf::ToRemote)),
+            Role::Anchor => Ok(sweep::find(self, SweepOf::Anchor)),
+            Role::Delayed => Ok(sweep::find(self, SweepOf::Delayed)),
+            Role::ToRemote => Ok(sweep::find(self, SweepOf::ToRemote)),
             Role::Punishing => Ok(Finding::of(Spend::Justice)),
             Role::HtlcOnPeerCommitment(htlc) => peer_htlc::find(self, &htlc),
             Role::HtlcOnOwnCommitment(htlc) => holder_htlc::find(self, &htlc),

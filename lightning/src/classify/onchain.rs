@@ -11,12 +11,12 @@ use crate::script::Anchor;
 /// it is what that transaction is.
 pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
     if let Some(commitment) = holder_htlc::beside(scene) {
-        return Ok(holder_htlc::second_level(scene, commitment));
+        Ok(holder_htlc::second_level(scene, commitment))
+    } else if bumps_commitment(scene) {
+        Ok(sweep::find(scene, SweepOf::Anchor))
+    } else {
+        spend(scene)
     }
-    if bumps_commitment(scene) {
-        return Ok(sweep::find(SweepOf::Anchor));
-    }
-    spend(scene)
 }
 
 /// Some input is an anchor of a commitment signed last.

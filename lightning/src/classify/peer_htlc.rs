@@ -20,10 +20,10 @@ pub(super) fn find(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     let sighash = scene.signed().sighash;
     match (htlc.anchors, sighash) {
         (true, SIGHASH_SINGLE_ANYONECANPAY) => peer_transaction(scene, htlc),
-        (true, SIGHASH_ALL) => Ok(sweep::find(SweepOf::CounterpartyHtlc)),
+        (true, SIGHASH_ALL) => Ok(sweep::find(scene, SweepOf::CounterpartyHtlc)),
         // Without anchors both are signed with ALL. The peer's pays a delayed script of its own.
         (false, SIGHASH_ALL) if pays_stranger_p2wsh(scene) => peer_transaction(scene, htlc),
-        (false, SIGHASH_ALL) => Ok(sweep::find(SweepOf::CounterpartyHtlc)),
+        (false, SIGHASH_ALL) => Ok(sweep::find(scene, SweepOf::CounterpartyHtlc)),
         _ => Err(format!("an HTLC of the peer's commitment is not signed with sighash {sighash:#04x}")),
     }
 }

@@ -2,10 +2,14 @@
 
 use strongroom_policy::case::{Spend, SweepOf};
 
-use super::Finding;
+use super::{Finding, Scene, holder_htlc};
 
 /// A sweep. lnd batches many inputs and asks for one signature at a time: the input signed names the kind, and
-/// every output is judged by its script.
-pub(super) fn find(of: SweepOf) -> Finding {
-    Finding::of(Spend::Sweep(of))
+/// every output is judged by its script; unless second-level HTLC transactions are in the batch, whose outputs it
+/// must have.
+pub(super) fn find(scene: &Scene<'_>, of: SweepOf) -> Finding {
+    match holder_htlc::beside(scene) {
+        Some(commitment) => holder_htlc::second_level(scene, commitment),
+        None => Finding::of(Spend::Sweep(of)),
+    }
 }

@@ -68,7 +68,8 @@ pub(super) struct Fields<'a> {
     pub(super) witness_script: Option<&'a [u8]>,
     /// First in the order given: the one that LND signs with.
     pub(super) bip32: Option<Stated<'a>>,
-    pub(super) is_final: bool,
+    pub(super) final_script_sig: Option<&'a [u8]>,
+    pub(super) final_witness: bool,
     pub(super) tap_key_sig: bool,
     pub(super) tap_script_sigs: Vec<&'a [u8]>,
     pub(super) tap_leaves: Vec<Leaf<'a>>,
@@ -128,7 +129,8 @@ impl<'a> Fields<'a> {
                     let path = path_after_fingerprint(pair.value).ok_or(bad(kind))?;
                     fields.bip32.get_or_insert(Stated { key: pair.key, path });
                 }
-                kind::FINAL_SCRIPT_SIG | kind::FINAL_WITNESS => fields.is_final = true,
+                kind::FINAL_SCRIPT_SIG => once(&mut fields.final_script_sig)?,
+                kind::FINAL_WITNESS => fields.final_witness = true,
                 kind::TAP_KEY_SIG => fields.tap_key_sig = true,
                 kind::TAP_SCRIPT_SIG => fields.tap_script_sigs.push(pair.key),
                 kind::TAP_LEAF_SCRIPT => {

@@ -68,7 +68,7 @@ pub(super) fn wanted(
     if fields.witness_utxo.is_none() {
         return skip("has no witness UTXO");
     }
-    if fields.is_final {
+    if fields.final_witness || fields.final_script_sig.is_some() {
         return skip("is final already");
     }
     let Some(stated) = fields.bip32 else {

@@ -5,6 +5,7 @@ mod fields;
 mod input;
 mod lock;
 mod malformed;
+mod nested;
 mod raw;
 mod request;
 mod splice;

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::fields::Fields;
 use super::input::{Wanted, previous_output, wanted};
 use super::malformed::Malformed;
+use super::nested;
 use super::raw::Reader;
 use super::splice::Slot;
 use super::to_sign::ToSign;
@@ -101,7 +102,7 @@ impl SignRequest {
             let reason = passed_over.unwrap_or_default();
             return Err(Malformed::NothingToSign { reason });
         }
-        let txid = transaction.compute_txid();
+        let txid = nested::txid(&transaction, &maps, &spent, accounts);
         let original = Zeroizing::new(bytes.to_vec());
         Ok(Self { original, txid, transaction, spent, to_sign, slots })
     }
@@ -111,7 +112,8 @@ impl SignRequest {
         &self.transaction
     }
 
-    /// Its id.
+    /// Its id once signed. It differs from the unsigned transaction's if nested P2WPKH inputs are spent: their
+    /// script_sig is part of it.
     pub fn txid(&self) -> Txid {
         self.txid
     }
