@@ -93,3 +93,17 @@ fn tags_are_names_and_no_two_are_alike() {
         assert!(tag.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{tag}");
     }
 }
+
+/// POLICY.md quotes the limits of `cautious`.
+#[test]
+fn the_handbook_quotes_the_shipped_limits() {
+    let handbook = include_str!("../../../POLICY.md");
+    let text = cautious().to_toml();
+    let limits = text.lines().filter(|line| line.starts_with("max_"));
+    let numbers: Vec<u64> = limits.filter_map(|line| line.split_once(" = ")?.1.parse().ok()).collect();
+    assert!(numbers.len() > 10);
+    for number in numbers {
+        let quoted = crate::words::Grouped(number).to_string();
+        assert!(handbook.contains(&quoted), "POLICY.md does not say {quoted}");
+    }
+}
