@@ -5,8 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use strongroom_audit::{
-    Ask, Chain, Charge, Decision, Digest, Durability, Event, Origin, SignedInput, Spend, Verdict,
-    Verifier,
+    Ask, Chain, Charge, Decision, Digest, Durability, Event, Origin, SignedInput, Spend, Verdict, Verifier,
 };
 
 fn main() {
@@ -32,12 +31,7 @@ fn main() {
             fee_sat: Some(2810),
             detail: None,
         }),
-        verdict: Verdict::Approved {
-            charges: vec![Charge {
-                allowance: "fees".into(),
-                sat: 2810,
-            }],
-        },
+        verdict: Verdict::Approved { charges: vec![Charge { allowance: "fees".into(), sat: 2810 }] },
         observed: vec![],
         policy: Digest([2; 32]),
         durability: Durability::Flushed,
@@ -57,8 +51,5 @@ fn main() {
         black_box(verifier.push(leaf)).expect("just written");
     }
     let verified = start.elapsed() / rounds;
-    println!(
-        "leaf of {} bytes: recorded in {recorded:?}, verified in {verified:?}",
-        leaves[0].len()
-    );
+    println!("leaf of {} bytes: recorded in {recorded:?}, verified in {verified:?}", leaves[0].len());
 }

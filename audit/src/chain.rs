@@ -33,15 +33,8 @@ impl Origin {
 impl TryFrom<String> for Origin {
     type Error = OriginError;
     fn try_from(text: String) -> Result<Self, OriginError> {
-        let fits = (1..=128).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_graphic() && b != b'+');
-        if fits {
-            Ok(Self(text))
-        } else {
-            Err(OriginError {
-                given: text.chars().take(160).collect(),
-            })
-        }
+        let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'+');
+        if fits { Ok(Self(text)) } else { Err(OriginError { given: text.chars().take(160).collect() }) }
     }
 }
 
@@ -99,10 +92,7 @@ impl Chain {
             .chain_update([0x03])
             .chain_update(b"strongroom journal v1\n")
             .chain_update(origin.as_str());
-        Self {
-            size: 0,
-            head: ChainHash(hash.finalize().into()),
-        }
+        Self { size: 0, head: ChainHash(hash.finalize().into()) }
     }
 
     /// Makes the next leaf and appends it. Index and link come from the chain, so they cannot be wrong; an event too
@@ -116,10 +106,7 @@ impl Chain {
     /// Appends encoded bytes as they are; [`crate::verify`] is what checks index and link.
     pub fn append(&mut self, leaf: &[u8]) -> LeafHash {
         let hash = Leaf::hash(leaf);
-        let head = Sha256::new()
-            .chain_update([0x02])
-            .chain_update(self.head.0)
-            .chain_update(hash.0);
+        let head = Sha256::new().chain_update([0x02]).chain_update(self.head.0).chain_update(hash.0);
         self.head = ChainHash(head.finalize().into());
         self.size += 1;
         hash

@@ -14,9 +14,7 @@ pub struct DigestError {
 }
 
 fn parse(text: &str) -> Result<[u8; 32], DigestError> {
-    let refuse = || DigestError {
-        given: text.chars().take(80).collect(),
-    };
+    let refuse = || DigestError { given: text.chars().take(80).collect() };
     let mut bytes = [0; 32];
     // Upper case is refused too: one value, one spelling.
     if text.bytes().any(|b| b.is_ascii_uppercase()) {

@@ -219,20 +219,13 @@ pub struct ClassTally {
 impl ClassTally {
     /// Nothing counted yet.
     pub fn new(class: impl Into<String>) -> Self {
-        Self {
-            class: class.into(),
-            approved: 0,
-            requests: Digest([0; 32]),
-        }
+        Self { class: class.into(), approved: 0, requests: Digest([0; 32]) }
     }
 
     /// Counts one: `requests = SHA256(0x04 ‖ requests ‖ request)`.
     pub fn count(&mut self, request: &Digest) {
         self.approved = self.approved.saturating_add(1);
-        let hash = Sha256::new()
-            .chain_update([0x04])
-            .chain_update(self.requests.0)
-            .chain_update(request.0);
+        let hash = Sha256::new().chain_update([0x04]).chain_update(self.requests.0).chain_update(request.0);
         self.requests = Digest(hash.finalize().into());
     }
 }

@@ -147,11 +147,7 @@ const LINE_BYTES_MAX: usize = LEAF_BYTES_MAX + 1;
 /// # Errors
 /// [`ExportError`], naming the line and leaf of the first thing wrong.
 pub fn verify_export<R: BufRead>(reader: R, trust: &Trust) -> Result<Report, ExportError> {
-    let mut lines = Lines {
-        reader,
-        number: 0,
-        buffer: Vec::new(),
-    };
+    let mut lines = Lines { reader, number: 0, buffer: Vec::new() };
     let header = Header::parse(lines.next()?.unwrap_or_default())?;
     let named: AuditKey = header.audit_key.parse().map_err(HeaderError::from)?;
     let signature = match &trust.key {
@@ -170,37 +166,21 @@ pub fn verify_export<R: BufRead>(reader: R, trust: &Trust) -> Result<Report, Exp
 
     let signed = loop {
         let Some(line) = lines.next()? else {
-            return Err(ExportError::NoHead {
-                size: verifier.chain().size,
-            });
+            return Err(ExportError::NoHead { size: verifier.chain().size });
         };
         if is_head_line(line) {
-            break parse_head_line(line).map_err(|error| ExportError::Head {
-                line: lines.number,
-                error,
-            })?;
+            break parse_head_line(line).map_err(|error| ExportError::Head { line: lines.number, error })?;
         }
-        let leaf = verifier.push(line).map_err(|error| ExportError::Leaf {
-            line: lines.number,
-            error,
-        })?;
+        let leaf = verifier.push(line).map_err(|error| ExportError::Leaf { line: lines.number, error })?;
         known.passed(verifier.chain())?;
         tally.count(&leaf);
     };
     let line = lines.number;
-    let head = signed.verify(key).map_err(|error| ExportError::Head {
-        line,
-        error: error.into(),
-    })?;
+    let head = signed.verify(key).map_err(|error| ExportError::Head { line, error: error.into() })?;
     if head.origin != header.origin {
-        return Err(ExportError::OtherOrigin {
-            found: head.origin.clone(),
-            expected: header.origin,
-        });
+        return Err(ExportError::OtherOrigin { found: head.origin.clone(), expected: header.origin });
     }
-    let verified = verifier
-        .finish(head.chain())
-        .map_err(|error| ExportError::Leaf { line, error })?;
+    let verified = verifier.finish(head.chain()).map_err(|error| ExportError::Leaf { line, error })?;
     if lines.next()?.is_some() {
         return Err(ExportError::Trailing { line: lines.number });
     }
@@ -231,11 +211,7 @@ impl<R: BufRead> Lines<R> {
     fn next(&mut self) -> Result<Option<&[u8]>, ExportError> {
         self.buffer.clear();
         self.number += 1;
-        let read = self
-            .reader
-            .by_ref()
-            .take(LINE_BYTES_MAX as u64)
-            .read_until(b'\n', &mut self.buffer)?;
+        let read = self.reader.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut self.buffer)?;
         if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
         } else if read == LINE_BYTES_MAX {

@@ -60,28 +60,17 @@ pub enum HeadError {
 impl Head {
     /// The statement about `chain` at `time` (unix ms).
     pub fn new(origin: Origin, chain: Chain, time: u64) -> Self {
-        Self {
-            origin,
-            size: chain.size,
-            hash: chain.head,
-            time,
-        }
+        Self { origin, size: chain.size, hash: chain.head, time }
     }
 
     /// What it says about the chain.
     pub fn chain(&self) -> Chain {
-        Chain {
-            size: self.size,
-            head: self.hash,
-        }
+        Chain { size: self.size, head: self.hash }
     }
 
     /// The text that is signed, with its last newline.
     pub fn text(&self) -> String {
-        format!(
-            "{TITLE}\n{}\n{}\n{}\n{}\n",
-            self.origin, self.size, self.hash, self.time
-        )
+        format!("{TITLE}\n{}\n{}\n{}\n{}\n", self.origin, self.size, self.hash, self.time)
     }
 
     /// SHA256 of the text: the 32 bytes for CKM_ECDSA.
@@ -106,11 +95,7 @@ impl SignedHead {
     /// # Errors
     /// [`HeadError::BadSignature`] if it is not `key`'s: a wrong signature is found when made, not when needed.
     pub fn new(head: Head, key: &AuditKey, signature: [u8; 64]) -> Result<Self, HeadError> {
-        let signed = Self {
-            key_id: key.id(head.origin.as_str()),
-            head,
-            signature,
-        };
+        let signed = Self { key_id: key.id(head.origin.as_str()), head, signature };
         signed.verify(key)?;
         Ok(signed)
     }
@@ -142,12 +127,7 @@ impl SignedHead {
     pub fn to_text(&self) -> String {
         let mut blob = self.key_id.to_vec();
         blob.extend_from_slice(&self.signature);
-        format!(
-            "{}\n— {} {}\n",
-            self.head.text(),
-            self.head.origin,
-            BASE64.encode(blob)
-        )
+        format!("{}\n— {} {}\n", self.head.text(), self.head.origin, BASE64.encode(blob))
     }
 
     /// Reads the text form; nothing else than what [`SignedHead::to_text`] writes.
@@ -161,13 +141,9 @@ impl SignedHead {
         if next(1, TITLE)? != TITLE {
             return Err(refuse(1, TITLE));
         }
-        let origin: Origin = next(2, "an origin")?
-            .parse()
-            .map_err(|_| refuse(2, "an origin"))?;
+        let origin: Origin = next(2, "an origin")?.parse().map_err(|_| refuse(2, "an origin"))?;
         let size = number(next(3, "a size")?).ok_or(refuse(3, "a size"))?;
-        let hash = next(4, "64 hex digits")?
-            .parse()
-            .map_err(|_| refuse(4, "64 hex digits"))?;
+        let hash = next(4, "64 hex digits")?.parse().map_err(|_| refuse(4, "64 hex digits"))?;
         let time = number(next(5, "unix milliseconds")?).ok_or(refuse(5, "unix milliseconds"))?;
         if !next(6, "an empty line")?.is_empty() {
             return Err(refuse(6, "an empty line"));
@@ -178,16 +154,7 @@ impl SignedHead {
         if !next(8, "a last newline")?.is_empty() || lines.next().is_some() {
             return Err(refuse(8, "the end"));
         }
-        Ok(Self {
-            head: Head {
-                origin,
-                size,
-                hash,
-                time,
-            },
-            key_id,
-            signature,
-        })
+        Ok(Self { head: Head { origin, size, hash, time }, key_id, signature })
     }
 }
 
@@ -197,10 +164,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn signature_line(line: &str, origin: &Origin) -> Option<([u8; 4], [u8; 64])> {
-    let blob = line
-        .strip_prefix("— ")?
-        .strip_prefix(origin.as_str())?
-        .strip_prefix(' ')?;
+    let blob = line.strip_prefix("— ")?.strip_prefix(origin.as_str())?.strip_prefix(' ')?;
     let blob = BASE64.decode(blob).ok()?;
     let (key_id, signature) = blob.split_first_chunk::<4>()?;
     Some((*key_id, signature.try_into().ok()?))

@@ -85,9 +85,7 @@ impl Header {
     pub fn parse(line: &[u8]) -> Result<Self, HeaderError> {
         let header: Self = serde_json::from_slice(line)?;
         if header.strongroom_journal != 1 {
-            return Err(HeaderError::Version {
-                found: header.strongroom_journal,
-            });
+            return Err(HeaderError::Version { found: header.strongroom_journal });
         }
         if header.to_line().as_bytes() != line {
             return Err(HeaderError::NotCanonical);
@@ -105,10 +103,7 @@ impl Header {
 
     /// The chain before the first leaf, as the header says.
     pub(crate) fn start(&self) -> Chain {
-        Chain {
-            size: self.from,
-            head: self.prev,
-        }
+        Chain { size: self.from, head: self.prev }
     }
 }
 
@@ -120,10 +115,8 @@ struct HeadLine {
 
 /// The last line of an export, without its newline.
 pub fn head_line(signed: &SignedHead) -> String {
-    serde_json::to_string(&HeadLine {
-        signed_head: signed.to_text(),
-    })
-    .expect("a struct of one string has only strings as keys")
+    serde_json::to_string(&HeadLine { signed_head: signed.to_text() })
+        .expect("a struct of one string has only strings as keys")
 }
 
 /// A last line that is none.

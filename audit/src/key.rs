@@ -40,13 +40,8 @@ impl AuditKey {
     /// # Errors
     /// [`AuditKeyError::Point`] if it is no point of the curve.
     pub fn p256(sec1: &[u8]) -> Result<Self, AuditKeyError> {
-        let refused = |_| AuditKeyError::Point {
-            given: shown(&hex::encode(sec1)),
-            curve: "p256",
-        };
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(sec1)
-            .map(Self::P256)
-            .map_err(refused)
+        let refused = |_| AuditKeyError::Point { given: shown(&hex::encode(sec1)), curve: "p256" };
+        p256::ecdsa::VerifyingKey::from_sec1_bytes(sec1).map(Self::P256).map_err(refused)
     }
 
     /// A secp256k1 key from a SEC1 point, compressed or not.
@@ -54,13 +49,8 @@ impl AuditKey {
     /// # Errors
     /// [`AuditKeyError::Point`] if it is no point of the curve.
     pub fn secp256k1(sec1: &[u8]) -> Result<Self, AuditKeyError> {
-        let refused = |_| AuditKeyError::Point {
-            given: shown(&hex::encode(sec1)),
-            curve: "secp256k1",
-        };
-        secp256k1::PublicKey::from_slice(sec1)
-            .map(Self::Secp256k1)
-            .map_err(refused)
+        let refused = |_| AuditKeyError::Point { given: shown(&hex::encode(sec1)), curve: "secp256k1" };
+        secp256k1::PublicKey::from_slice(sec1).map(Self::Secp256k1).map_err(refused)
     }
 
     /// The compressed SEC1 point.
@@ -103,9 +93,7 @@ impl AuditKey {
                 // HSMs make high s half of the time; libsecp256k1 takes low s only.
                 signature.normalize_s();
                 let message = secp256k1::Message::from_digest(*digest);
-                secp256k1::SECP256K1
-                    .verify_ecdsa(&message, &signature, key)
-                    .is_ok()
+                secp256k1::SECP256K1.verify_ecdsa(&message, &signature, key).is_ok()
             }
         }
     }
@@ -120,12 +108,8 @@ impl FromStr for AuditKey {
     fn from_str(text: &str) -> Result<Self, AuditKeyError> {
         let unknown = || AuditKeyError::Curve { given: shown(text) };
         let (curve, point) = text.split_once(':').ok_or_else(unknown)?;
-        let bytes = |curve| {
-            hex::decode(point).map_err(|_| AuditKeyError::Point {
-                given: shown(point),
-                curve,
-            })
-        };
+        let bytes =
+            |curve| hex::decode(point).map_err(|_| AuditKeyError::Point { given: shown(point), curve });
         match curve {
             "p256" => Self::p256(&bytes("p256")?),
             "secp256k1" => Self::secp256k1(&bytes("secp256k1")?),

@@ -15,11 +15,7 @@ pub(crate) struct KnownHeads {
 
 impl KnownHeads {
     /// Verifies the heads' own signatures, and sets those before the export's first leaf aside.
-    pub(crate) fn new(
-        heads: &[SignedHead],
-        key: &AuditKey,
-        header: &Header,
-    ) -> Result<Self, ExportError> {
+    pub(crate) fn new(heads: &[SignedHead], key: &AuditKey, header: &Header) -> Result<Self, ExportError> {
         let mut waiting = Vec::new();
         let mut unchecked = 0;
         for signed in heads {
@@ -37,27 +33,14 @@ impl KnownHeads {
             }
         }
         waiting.sort_by_key(|chain| chain.size);
-        Ok(Self {
-            waiting: waiting.into_iter(),
-            checked: 0,
-            unchecked,
-        })
+        Ok(Self { waiting: waiting.into_iter(), checked: 0, unchecked })
     }
 
     /// To be called with every state of the chain.
     pub(crate) fn passed(&mut self, chain: Chain) -> Result<(), ExportError> {
-        while let Some(known) = self
-            .waiting
-            .as_slice()
-            .first()
-            .filter(|known| known.size == chain.size)
-        {
+        while let Some(known) = self.waiting.as_slice().first().filter(|known| known.size == chain.size) {
             if known.head != chain.head {
-                return Err(ExportError::Rewritten {
-                    size: known.size,
-                    kept: known.head,
-                    found: chain.head,
-                });
+                return Err(ExportError::Rewritten { size: known.size, kept: known.head, found: chain.head });
             }
             self.waiting.next();
             self.checked += 1;
@@ -68,10 +51,7 @@ impl KnownHeads {
     /// To be called with the last state of the chain.
     pub(crate) fn finish(&self, chain: Chain) -> Result<(), ExportError> {
         match self.waiting.as_slice().last() {
-            Some(known) => Err(ExportError::RolledBack {
-                kept: known.size,
-                found: chain.size,
-            }),
+            Some(known) => Err(ExportError::RolledBack { kept: known.size, found: chain.size }),
             None => Ok(()),
         }
     }

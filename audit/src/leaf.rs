@@ -70,23 +70,12 @@ pub enum LeafError {
 impl Leaf {
     /// The leaf that records `event` at `index` on top of `prev`, cut to size if need be.
     pub(crate) fn new(index: u64, time: u64, prev: ChainHash, event: Event) -> (Self, Vec<u8>) {
-        let leaf = Self {
-            v: VERSION,
-            index,
-            time,
-            prev,
-            clipped: false,
-            event,
-        };
+        let leaf = Self { v: VERSION, index, time, prev, clipped: false, event };
         let bytes = leaf.encode();
         if bytes.len() <= LEAF_BYTES_MAX {
             return (leaf, bytes);
         }
-        let leaf = Self {
-            clipped: true,
-            event: clip(&leaf.event),
-            ..leaf
-        };
+        let leaf = Self { clipped: true, event: clip(&leaf.event), ..leaf };
         let bytes = leaf.encode();
         (leaf, bytes)
     }
@@ -119,13 +108,7 @@ impl Leaf {
 
     /// RFC 6962 leaf hash of encoded bytes: `SHA256(0x00 ‖ bytes)`.
     pub fn hash(bytes: &[u8]) -> LeafHash {
-        LeafHash(
-            Sha256::new()
-                .chain_update([0x00])
-                .chain_update(bytes)
-                .finalize()
-                .into(),
-        )
+        LeafHash(Sha256::new().chain_update([0x00]).chain_update(bytes).finalize().into())
     }
 }
 

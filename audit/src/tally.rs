@@ -41,10 +41,8 @@ impl Tally {
                 Verdict::Refused { .. } => self.refused += 1,
             },
             Event::Gossip(gossip) => {
-                let counted = gossip
-                    .classes
-                    .iter()
-                    .fold(0, |sum: u64, class| sum.saturating_add(class.approved));
+                let counted =
+                    gossip.classes.iter().fold(0, |sum: u64, class| sum.saturating_add(class.approved));
                 self.aggregated = self.aggregated.saturating_add(counted);
             }
             _ => self.other += 1,

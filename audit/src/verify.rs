@@ -74,11 +74,7 @@ pub enum ChainError {
 }
 
 fn cut(found: u64, expected: u64) -> &'static str {
-    if found < expected {
-        ": the end was cut off"
-    } else {
-        ""
-    }
+    if found < expected { ": the end was cut off" } else { "" }
 }
 
 fn last(size: u64) -> String {
@@ -109,10 +105,7 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier of leaves that follow `start`: [`Chain::genesis`], or a head you trust.
     pub fn new(start: Chain) -> Self {
-        Self {
-            from: start.size,
-            chain: start,
-        }
+        Self { from: start.size, chain: start }
     }
 
     /// Chain after the leaves pushed so far.
@@ -128,31 +121,17 @@ impl Verifier {
         let index = self.chain.size;
         let leaf = Leaf::parse(bytes).map_err(|error| ChainError::Unreadable { index, error })?;
         if leaf.index > index {
-            return Err(ChainError::Gap {
-                index,
-                found: leaf.index,
-            });
+            return Err(ChainError::Gap { index, found: leaf.index });
         }
         if leaf.index < index {
-            return Err(ChainError::OutOfOrder {
-                index,
-                found: leaf.index,
-            });
+            return Err(ChainError::OutOfOrder { index, found: leaf.index });
         }
         if leaf.prev != self.chain.head {
             let (linked, computed) = (leaf.prev, self.chain.head);
             return Err(if index == self.from {
-                ChainError::ForeignStart {
-                    index,
-                    linked,
-                    expected: computed,
-                }
+                ChainError::ForeignStart { index, linked, expected: computed }
             } else {
-                ChainError::Altered {
-                    index: index - 1,
-                    linked,
-                    computed,
-                }
+                ChainError::Altered { index: index - 1, linked, computed }
             });
         }
         self.chain.append(bytes);
@@ -166,22 +145,12 @@ impl Verifier {
     pub fn finish(self, expected: Chain) -> Result<Verified, ChainError> {
         let Chain { size, head } = self.chain;
         if size != expected.size {
-            return Err(ChainError::WrongSize {
-                expected: expected.size,
-                found: size,
-            });
+            return Err(ChainError::WrongSize { expected: expected.size, found: size });
         }
         if head != expected.head {
-            return Err(ChainError::WrongHead {
-                size,
-                expected: expected.head,
-                computed: head,
-            });
+            return Err(ChainError::WrongHead { size, expected: expected.head, computed: head });
         }
-        Ok(Verified {
-            from: self.from,
-            chain: self.chain,
-        })
+        Ok(Verified { from: self.from, chain: self.chain })
     }
 }
 

@@ -14,9 +14,8 @@ pub trait Answer: Serialize {
     /// Writes it to stdout.
     fn give(&self, json: bool) -> Result<(), Failure> {
         let text = if json {
-            serde_json::to_string(self).map_err(|error| {
-                Failure::new(Exit::Failed, format!("cannot write JSON: {error}"))
-            })?
+            serde_json::to_string(self)
+                .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?
         } else {
             self.words()
         };
@@ -29,10 +28,7 @@ pub fn say(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Failure::new(
-            Exit::Failed,
-            format!("cannot write to standard output: {error}"),
-        )),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("cannot write to standard output: {error}"))),
         Ok(()) => Ok(()),
     }
 }

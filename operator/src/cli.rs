@@ -10,16 +10,18 @@ use crate::failure::Failure;
 
 const AFTER: &str = "\
 First use:
-  strongroom policy init --profile cautious --network regtest --out /etc/strongroom/policy.toml
+  strongroom policy init --profile cautious --network regtest \\
+      --out /etc/strongroom/policy.toml
   systemctl start strongroomd
-  strongroom init                          makes the keys on the token; note the audit key it prints
-  strongroom node add alice --out ./alice  writes what lnd needs, and says what to do with it
+  strongroom init                   keys on the token; note the audit key
+  strongroom node add alice --out ./alice     what lnd needs, and what to do
   strongroom status
 
 Every day:
-  strongroom unseal                        after a restart or when the token was gone
-  strongroom journal tail --follow         what is being decided
-  strongroom journal export day.jsonl && strongroom journal verify day.jsonl --key p256:02…
+  strongroom unseal                 after a restart, or when the token was gone
+  strongroom journal tail --follow  what is being decided
+  strongroom journal export day.jsonl
+  strongroom journal verify day.jsonl --key p256:02…
 
 Exit codes:
   0  done
@@ -29,8 +31,12 @@ Exit codes:
   4  the daemon refused
   5  what was checked is not right: policy check, journal verify
 
-PINs, seed words and passphrases are asked for without echo, or read from a file descriptor (--pin-fd 3 3< file).
-They are never taken from arguments or the environment.";
+PINs, seed words and passphrases are asked for without echo, or read from a
+file descriptor (--pin-fd 3 3< FILE). They are never taken from arguments or
+the environment.";
+
+/// Heading of the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Operates Strongroom, the HSM-backed signer behind lnd.
 #[derive(Parser)]
@@ -48,10 +54,18 @@ pub struct Cli {
 #[derive(Args)]
 pub struct Global {
     /// Socket of the daemon.
-    #[arg(long, global = true, value_name = "PATH", env = "STRONGROOM_SOCKET", default_value = SOCKET)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "STRONGROOM_SOCKET",
+        hide_env_values = true,
+        default_value = SOCKET,
+        help_heading = EVERYWHERE
+    )]
     pub socket: PathBuf,
     /// Answer, and fail, in JSON with stable field names.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
 }
 

@@ -19,26 +19,16 @@ pub const SOCKET: &str = "/run/strongroom/operator.sock";
 /// [`Exit::Unreachable`], with a hint by cause.
 pub async fn connect(socket: &Path) -> Result<OperatorClient<Channel>, Failure> {
     let unreachable = |why: &str| {
-        Failure::new(
-            Exit::Unreachable,
-            format!("cannot reach the daemon at {}: {why}", socket.display()),
-        )
+        Failure::new(Exit::Unreachable, format!("cannot reach the daemon at {}: {why}", socket.display()))
     };
-    let path = socket
-        .to_str()
-        .ok_or_else(|| unreachable("the path is not UTF-8"))?;
-    let endpoint = Endpoint::from_shared(format!("unix:{path}"))
-        .map_err(|error| unreachable(&error.to_string()))?;
-    match endpoint
-        .connect_timeout(Duration::from_secs(5))
-        .connect()
-        .await
-    {
+    let path = socket.to_str().ok_or_else(|| unreachable("the path is not UTF-8"))?;
+    let endpoint =
+        Endpoint::from_shared(format!("unix:{path}")).map_err(|error| unreachable(&error.to_string()))?;
+    match endpoint.connect_timeout(Duration::from_secs(5)).connect().await {
         Ok(channel) => Ok(OperatorClient::new(channel)),
         Err(error) => Err(match io_kind(&error) {
-            Some(io::ErrorKind::NotFound) => unreachable("no such socket").hint(
-                "is strongroomd running? another path is given by --socket or STRONGROOM_SOCKET",
-            ),
+            Some(io::ErrorKind::NotFound) => unreachable("no such socket")
+                .hint("is strongroomd running? another path is given by --socket or STRONGROOM_SOCKET"),
             Some(io::ErrorKind::PermissionDenied) => unreachable("permission denied")
                 .hint("only root and the daemon's own user may: try sudo -u strongroom"),
             Some(io::ErrorKind::ConnectionRefused) => unreachable("nobody answers")

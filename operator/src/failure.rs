@@ -32,11 +32,7 @@ pub struct Failure {
 impl Failure {
     /// A failure; `what` has no capital and no full stop.
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            hint: None,
-            exit,
-        }
+        Self { what: what.into(), hint: None, exit }
     }
 
     /// With advice, unless there is some already.
@@ -48,23 +44,16 @@ impl Failure {
 
     /// A file that could not be used; `verb` as in "cannot write".
     pub fn file(verb: &str, path: &Path, error: &io::Error) -> Self {
-        Self::new(
-            Exit::Failed,
-            format!("cannot {verb} {}: {error}", path.display()),
-        )
+        Self::new(Exit::Failed, format!("cannot {verb} {}: {error}", path.display()))
     }
 
     /// Writes it to stderr.
     pub fn report(&self, json: bool) {
         let text = if json {
             let hint = self.hint.as_deref();
-            serde_json::json!({ "error": self.what, "hint": hint, "exit": self.exit as u8 })
-                .to_string()
+            serde_json::json!({ "error": self.what, "hint": hint, "exit": self.exit as u8 }).to_string()
         } else {
-            let hint = self
-                .hint
-                .iter()
-                .map(|hint| format!("\nstrongroom: hint: {hint}"));
+            let hint = self.hint.iter().map(|hint| format!("\nstrongroom: hint: {hint}"));
             format!("strongroom: {}{}", self.what, hint.collect::<String>())
         };
         // Nothing is left to be done if stderr is gone; the exit code still tells.
@@ -76,16 +65,10 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let message = crate::wording::plain(status.message());
         match status.code() {
-            Code::Unavailable => Self::new(
-                Exit::Unreachable,
-                format!("the daemon went away: {message}"),
-            )
-            .hint("look at its log: journalctl -u strongroomd"),
-            Code::Unimplemented => {
-                Self::new(Exit::Refused, "the daemon does not know this command").hint(
-                    "strongroom and strongroomd are of different versions: see strongroom version",
-                )
-            }
+            Code::Unavailable => Self::new(Exit::Unreachable, format!("the daemon went away: {message}"))
+                .hint("look at its log: journalctl -u strongroomd"),
+            Code::Unimplemented => Self::new(Exit::Refused, "the daemon does not know this command")
+                .hint("strongroom and strongroomd are of different versions: see strongroom version"),
             Code::Internal | Code::Unknown => {
                 Self::new(Exit::Refused, format!("the daemon failed: {message}"))
                     .hint("look at its log: journalctl -u strongroomd")

@@ -22,15 +22,12 @@ pub fn create(path: &Path, readers: Readers) -> Result<File, Failure> {
         Readers::Owner => 0o600,
         Readers::All => 0o644,
     };
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(|error| match error.kind() {
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|error| {
+        match error.kind() {
             io::ErrorKind::AlreadyExists => exists(path),
             _ => Failure::file("write", path, &error),
-        })
+        }
+    })
 }
 
 /// Makes a file with this content, on disk when this returns.
@@ -43,20 +40,13 @@ pub fn write(path: &Path, readers: Readers, content: &[u8]) -> Result<(), Failur
 
 /// Makes a folder that only its owner may enter, if there is none.
 pub fn folder(path: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| Failure::file("make the folder", path, &error))
 }
 
 /// Refuses early what [`create`] would refuse late.
 pub fn must_be_free(path: &Path) -> Result<(), Failure> {
-    if path.symlink_metadata().is_ok() {
-        Err(exists(path))
-    } else {
-        Ok(())
-    }
+    if path.symlink_metadata().is_ok() { Err(exists(path)) } else { Ok(()) }
 }
 
 fn exists(path: &Path) -> Failure {

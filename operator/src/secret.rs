@@ -20,13 +20,8 @@ pub fn read(question: &str, fd: Option<u32>, option: &str) -> Result<Secret, Fai
         Some(fd) => from_fd(fd, option),
         None => match rpassword::prompt_password(question) {
             Ok(text) => Ok(Zeroizing::new(text.into_bytes())),
-            Err(error) => {
-                Err(
-                    Failure::new(Exit::Failed, format!("cannot ask on a terminal: {error}")).hint(
-                        format!("without one, give a file descriptor: {option} 3 3< <(…)"),
-                    ),
-                )
-            }
+            Err(error) => Err(Failure::new(Exit::Failed, format!("cannot ask on a terminal: {error}"))
+                .hint(format!("without one, give a file descriptor: {option} 3 3< <(…)"))),
         },
     }
 }
@@ -43,22 +38,14 @@ pub fn read_some(what: &str, fd: Option<u32>, option: &str) -> Result<Secret, Fa
 /// Reads all of descriptor `fd` but a last line break.
 fn from_fd(fd: u32, option: &str) -> Result<Secret, Failure> {
     let unreadable = |error| {
-        Failure::new(
-            Exit::Failed,
-            format!("{option} {fd}: cannot read from that file descriptor: {error}"),
-        )
+        Failure::new(Exit::Failed, format!("{option} {fd}: cannot read from that file descriptor: {error}"))
     };
     // A buffer that never grows leaves no copies behind.
     let mut secret = Zeroizing::new(Vec::with_capacity(BYTES_MAX + 1));
     let file = File::open(path(fd)).map_err(unreadable)?;
-    file.take(BYTES_MAX as u64 + 1)
-        .read_to_end(&mut secret)
-        .map_err(unreadable)?;
+    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut secret).map_err(unreadable)?;
     if secret.len() > BYTES_MAX {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("{option} {fd}: more than {BYTES_MAX} bytes"),
-        ));
+        return Err(Failure::new(Exit::Usage, format!("{option} {fd}: more than {BYTES_MAX} bytes")));
     }
     while matches!(secret.last(), Some(b'\n' | b'\r')) {
         secret.pop();
@@ -68,25 +55,16 @@ fn from_fd(fd: u32, option: &str) -> Result<Secret, Failure> {
 
 /// Opens descriptor `fd` for writing a secret to.
 pub fn fd_to_write(fd: u32, option: &str) -> Result<File, Failure> {
-    OpenOptions::new()
-        .write(true)
-        .open(path(fd))
-        .map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("{option} {fd}: cannot write to that file descriptor: {error}"),
-            )
-        })
+    OpenOptions::new().write(true).open(path(fd)).map_err(|error| {
+        Failure::new(Exit::Failed, format!("{option} {fd}: cannot write to that file descriptor: {error}"))
+    })
 }
 
 /// Writes a secret and a newline.
 pub fn write(file: &mut File, secret: &[u8]) -> Result<(), Failure> {
     let written = file.write_all(secret).and_then(|()| file.write_all(b"\n"));
     written.map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("cannot write to the file descriptor given: {error}"),
-        )
+        Failure::new(Exit::Failed, format!("cannot write to the file descriptor given: {error}"))
     })
 }
 

@@ -34,15 +34,20 @@ pub fn time_ms(ms: u64) -> String {
 
 /// Text from elsewhere without control characters: it must not move the cursor or forge a line.
 pub fn plain(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// JSON without control characters, the same value: JSON escapes most of them itself, but not all.
+pub fn json_line(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_control() {
+            out += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// `a, b and c`, or `none`.
@@ -60,13 +65,11 @@ mod tests {
 
     #[test]
     fn readable() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(number),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(time(1_767_225_600), "2026-01-01T00:00:00Z");
         assert_eq!(time_ms(u64::MAX), "9999-12-31T23:59:59Z");
         assert_eq!(plain("a\x1b[2J\nb"), "a\\u{1b}[2J\\nb");
+        assert_eq!(json_line("{\"a\":\"\u{7f}\u{9b}é\"}"), "{\"a\":\"\\u007f\\u009bé\"}");
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }
 }

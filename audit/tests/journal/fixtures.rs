@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use strongroom_audit::{
-    Ask, AuditKey, Chain, Charge, ClassTally, Decision, Digest, Durability, Event, Gossip, Head,
-    Header, Origin, SignedHead, SignedInput, Spend, Verdict, Violation, head_line,
+    Ask, AuditKey, Chain, Charge, ClassTally, Decision, Digest, Durability, Event, Gossip, Head, Header,
+    Origin, SignedHead, SignedInput, Spend, Verdict, Violation, head_line,
 };
 
 pub fn origin() -> Origin {
@@ -19,13 +19,7 @@ pub fn signing_key() -> p256::ecdsa::SigningKey {
 }
 
 pub fn audit_key() -> AuditKey {
-    AuditKey::p256(
-        signing_key()
-            .verifying_key()
-            .to_encoded_point(true)
-            .as_bytes(),
-    )
-    .unwrap()
+    AuditKey::p256(signing_key().verifying_key().to_encoded_point(true).as_bytes()).unwrap()
 }
 
 pub fn sign(head: Head) -> SignedHead {
@@ -36,10 +30,7 @@ pub fn sign(head: Head) -> SignedHead {
 /// Encoded leaves and the chain over them.
 pub fn journal(events: Vec<(u64, Event)>) -> (Vec<Vec<u8>>, Chain) {
     let mut chain = Chain::genesis(&origin());
-    let leaves = events
-        .into_iter()
-        .map(|(time, event)| chain.record(time, event).bytes)
-        .collect();
+    let leaves = events.into_iter().map(|(time, event)| chain.record(time, event).bytes).collect();
     (leaves, chain)
 }
 
@@ -69,20 +60,14 @@ pub fn digest() -> impl Strategy<Value = Digest> {
 }
 
 fn violations() -> impl Strategy<Value = Vec<Violation>> {
-    vec(("[a-z-]{1,20}", any::<String>(), any::<String>()), 0..4).prop_map(|all| {
-        all.into_iter()
-            .map(|(tag, value, limit)| Violation { tag, value, limit })
-            .collect()
-    })
+    vec(("[a-z-]{1,20}", any::<String>(), any::<String>()), 0..4)
+        .prop_map(|all| all.into_iter().map(|(tag, value, limit)| Violation { tag, value, limit }).collect())
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         vec(("outflow|fees", any::<u64>()), 0..3).prop_map(|charges| Verdict::Approved {
-            charges: charges
-                .into_iter()
-                .map(|(allowance, sat)| Charge { allowance, sat })
-                .collect()
+            charges: charges.into_iter().map(|(allowance, sat)| Charge { allowance, sat }).collect()
         }),
         option::of(any::<u64>()).prop_map(|first| Verdict::Repeated { first }),
         violations().prop_map(|enforced| Verdict::Refused { enforced }),
@@ -90,46 +75,24 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 }
 
 fn spend() -> impl Strategy<Value = Ask> {
-    let input = (
-        any::<u32>(),
-        "[0-9a-f]{64}:[0-9]",
-        "[{}0-9/]{5}",
-        any::<u32>(),
-    )
-        .prop_map(|(input, outpoint, key, sighash)| SignedInput {
-            input,
-            outpoint,
-            key,
-            sighash,
-        });
-    let texts = (
-        "[0-9a-f]{64}",
-        "[a-z-]{1,20}",
-        option::of("[0-9a-f]{64}:1"),
-        option::of(any::<String>()),
-    );
-    let numbers = (
-        option::of(any::<u64>()),
-        any::<u64>(),
-        any::<u64>(),
-        option::of(any::<u64>()),
-    );
-    (texts, numbers, vec(input, 0..3)).prop_map(
-        |((txid, kind, channel, detail), numbers, signed)| {
-            let (commitment, spent_sat, paid_out_sat, fee_sat) = numbers;
-            Ask::Spend(Spend {
-                txid,
-                kind,
-                channel,
-                commitment,
-                signed,
-                spent_sat,
-                paid_out_sat,
-                fee_sat,
-                detail,
-            })
-        },
-    )
+    let input = (any::<u32>(), "[0-9a-f]{64}:[0-9]", "[{}0-9/]{5}", any::<u32>())
+        .prop_map(|(input, outpoint, key, sighash)| SignedInput { input, outpoint, key, sighash });
+    let texts = ("[0-9a-f]{64}", "[a-z-]{1,20}", option::of("[0-9a-f]{64}:1"), option::of(any::<String>()));
+    let numbers = (option::of(any::<u64>()), any::<u64>(), any::<u64>(), option::of(any::<u64>()));
+    (texts, numbers, vec(input, 0..3)).prop_map(|((txid, kind, channel, detail), numbers, signed)| {
+        let (commitment, spent_sat, paid_out_sat, fee_sat) = numbers;
+        Ask::Spend(Spend {
+            txid,
+            kind,
+            channel,
+            commitment,
+            signed,
+            spent_sat,
+            paid_out_sat,
+            fee_sat,
+            detail,
+        })
+    })
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
@@ -145,39 +108,26 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 fn decision() -> impl Strategy<Value = Event> {
     let durability = prop_oneof![Just(Durability::Flushed), Just(Durability::Deferred)];
-    (
-        any::<String>(),
-        digest(),
-        ask(),
-        verdict(),
-        violations(),
-        digest(),
-        durability,
+    (any::<String>(), digest(), ask(), verdict(), violations(), digest(), durability).prop_map(
+        |(client, request, what, verdict, observed, policy, durability)| {
+            let (node, operation) = ("alice".to_owned(), "sign-psbt".to_owned());
+            Event::Decision(Decision {
+                node,
+                client,
+                operation,
+                request,
+                what,
+                verdict,
+                observed,
+                policy,
+                durability,
+            })
+        },
     )
-        .prop_map(
-            |(client, request, what, verdict, observed, policy, durability)| {
-                let (node, operation) = ("alice".to_owned(), "sign-psbt".to_owned());
-                Event::Decision(Decision {
-                    node,
-                    client,
-                    operation,
-                    request,
-                    what,
-                    verdict,
-                    observed,
-                    policy,
-                    durability,
-                })
-            },
-        )
 }
 
 pub fn event() -> impl Strategy<Value = Event> {
-    let gossip = (
-        any::<(u64, u64)>(),
-        digest(),
-        vec(("[a-z]{4}", vec(digest(), 0..4)), 0..3),
-    );
+    let gossip = (any::<(u64, u64)>(), digest(), vec(("[a-z]{4}", vec(digest(), 0..4)), 0..3));
     let gossip = gossip.prop_map(|((from, until), policy, classes)| {
         let tally = |(class, requests): (String, Vec<Digest>)| {
             let mut tally = ClassTally::new(class);
@@ -185,14 +135,7 @@ pub fn event() -> impl Strategy<Value = Event> {
             tally
         };
         let classes = classes.into_iter().map(tally).collect();
-        Event::Gossip(Gossip {
-            node: "alice".into(),
-            client: "lnd".into(),
-            from,
-            until,
-            policy,
-            classes,
-        })
+        Event::Gossip(Gossip { node: "alice".into(), client: "lnd".into(), from, until, policy, classes })
     });
     prop_oneof![
         4 => decision(),

@@ -4,9 +4,8 @@ use crate::fixtures::{audit_key, digest, event, export, journal as journal_of, o
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_audit::{
-    Ask, AuditKey, Chain, Decision, Digest, Durability, Event, ExportError, Head, Header,
-    LEAF_BYTES_MAX, Leaf, LeafError, SignedHead, SignedInput, Spend, Trust, Verdict, Violation,
-    verify_export,
+    Ask, AuditKey, Chain, Decision, Digest, Durability, Event, ExportError, Head, Header, LEAF_BYTES_MAX,
+    Leaf, LeafError, SignedHead, SignedInput, Spend, Trust, Verdict, Violation, verify_export,
 };
 
 proptest! {
@@ -85,12 +84,7 @@ proptest! {
 }
 
 fn stopped() -> String {
-    let leaf = Chain::genesis(&origin()).record(
-        1,
-        Event::Stopped {
-            reason: "SIGTERM".into(),
-        },
-    );
+    let leaf = Chain::genesis(&origin()).record(1, Event::Stopped { reason: "SIGTERM".into() });
     String::from_utf8(leaf.bytes).unwrap()
 }
 
@@ -105,21 +99,12 @@ fn other_spellings_are_refused() {
         good.replace("\"event\"", "\"clipped\":false,\"event\""),
         format!("{good} "),
     ] {
-        assert!(
-            matches!(Leaf::parse(bad.as_bytes()), Err(LeafError::NotCanonical)),
-            "{bad}"
-        );
+        assert!(matches!(Leaf::parse(bad.as_bytes()), Err(LeafError::NotCanonical)), "{bad}");
     }
     let unknown = good.replace("\"event\"", "\"more\":1,\"event\"");
-    assert!(matches!(
-        Leaf::parse(unknown.as_bytes()),
-        Err(LeafError::Syntax(_))
-    ));
+    assert!(matches!(Leaf::parse(unknown.as_bytes()), Err(LeafError::Syntax(_))));
     let newer = good.replace("\"v\":1", "\"v\":2");
-    assert!(matches!(
-        Leaf::parse(newer.as_bytes()),
-        Err(LeafError::Version { found: 2 })
-    ));
+    assert!(matches!(Leaf::parse(newer.as_bytes()), Err(LeafError::Version { found: 2 })));
     let upper = good.replace(|c: char| ('a'..='f').contains(&c), "A");
     assert!(Leaf::parse(upper.as_bytes()).is_err());
 }
@@ -128,10 +113,7 @@ fn other_spellings_are_refused() {
 fn an_endless_line_is_refused_without_reading_it() {
     let endless = std::io::BufReader::new(std::io::repeat(b'a'));
     let error = verify_export(endless, &Trust::default()).unwrap_err();
-    assert!(
-        matches!(error, ExportError::LineTooLong { line: 1 }),
-        "{error}"
-    );
+    assert!(matches!(error, ExportError::LineTooLong { line: 1 }), "{error}");
 }
 
 /// The format is kept by others: a change here is a new version, not an edit of this test.
@@ -192,14 +174,10 @@ fn both_curves_verify_high_and_low_s() {
     let secret = secp256k1::SecretKey::from_slice(&[9; 32]).unwrap();
     let key = AuditKey::secp256k1(&secret.public_key(secp256k1::SECP256K1).serialize()).unwrap();
     let message = secp256k1::Message::from_digest(head.digest());
-    let low = secp256k1::SECP256K1
-        .sign_ecdsa(&message, &secret)
-        .serialize_compact();
+    let low = secp256k1::SECP256K1.sign_ecdsa(&message, &secret).serialize_compact();
     let mut high = low;
     // s -> n - s
-    let s = secp256k1::SecretKey::from_slice(&low[32..])
-        .unwrap()
-        .negate();
+    let s = secp256k1::SecretKey::from_slice(&low[32..]).unwrap().negate();
     high[32..].copy_from_slice(&s.secret_bytes());
     for signature in [low, high] {
         let signed = SignedHead::new(head.clone(), &key, signature).unwrap();

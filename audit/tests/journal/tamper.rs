@@ -8,10 +8,7 @@ use strongroom_audit::{
 };
 
 fn trusting_key() -> Trust {
-    Trust {
-        key: Some(audit_key()),
-        heads: vec![],
-    }
+    Trust { key: Some(audit_key()), heads: vec![] }
 }
 
 fn check(lines: &[Vec<u8>]) -> Result<strongroom_audit::Report, ExportError> {
@@ -143,12 +140,7 @@ proptest! {
 
 #[test]
 fn another_key_is_refused() {
-    let (leaves, chain) = journal(vec![(
-        1,
-        strongroom_audit::Event::Stopped {
-            reason: "SIGTERM".into(),
-        },
-    )]);
+    let (leaves, chain) = journal(vec![(1, strongroom_audit::Event::Stopped { reason: "SIGTERM".into() })]);
     let bytes = export(&leaves, chain).concat();
     let key = strongroom_audit::AuditKey::p256(
         p256::ecdsa::SigningKey::from_slice(&[8; 32])
@@ -158,48 +150,23 @@ fn another_key_is_refused() {
             .as_bytes(),
     )
     .unwrap();
-    let error = verify_export(
-        bytes.as_slice(),
-        &Trust {
-            key: Some(key),
-            heads: vec![],
-        },
-    )
-    .unwrap_err();
-    assert!(
-        matches!(error, ExportError::Header(HeaderError::OtherKey { .. })),
-        "{error}"
-    );
+    let error = verify_export(bytes.as_slice(), &Trust { key: Some(key), heads: vec![] }).unwrap_err();
+    assert!(matches!(error, ExportError::Header(HeaderError::OtherKey { .. })), "{error}");
     let report = verify_export(bytes.as_slice(), &Trust::default()).unwrap();
     assert_eq!(report.signature, SignatureCheck::SelfNamedKey);
 }
 
 #[test]
 fn nothing_follows_the_head() {
-    let (leaves, chain) = journal(vec![(
-        1,
-        strongroom_audit::Event::Stopped {
-            reason: "SIGTERM".into(),
-        },
-    )]);
+    let (leaves, chain) = journal(vec![(1, strongroom_audit::Event::Stopped { reason: "SIGTERM".into() })]);
     let mut lines = export(&leaves, chain);
     lines.push(b"\n".to_vec());
-    assert!(matches!(
-        check(&lines).unwrap_err(),
-        ExportError::Trailing { line: 4 }
-    ));
+    assert!(matches!(check(&lines).unwrap_err(), ExportError::Trailing { line: 4 }));
 }
 
 #[test]
 fn part_of_a_journal_verifies_from_its_start() {
-    let stop = |n: u64| {
-        (
-            n,
-            strongroom_audit::Event::Stopped {
-                reason: n.to_string(),
-            },
-        )
-    };
+    let stop = |n: u64| (n, strongroom_audit::Event::Stopped { reason: n.to_string() });
     let (leaves, chain) = journal((0..6).map(stop).collect());
     let mut start = Chain::genesis(&origin());
     leaves[..4].iter().for_each(|leaf| {
@@ -213,13 +180,7 @@ fn part_of_a_journal_verifies_from_its_start() {
     lines.remove(1);
     let error = check(&lines).unwrap_err();
     assert!(
-        matches!(
-            error,
-            ExportError::Leaf {
-                line: 2,
-                error: ChainError::Gap { index: 4, found: 5 }
-            }
-        ),
+        matches!(error, ExportError::Leaf { line: 2, error: ChainError::Gap { index: 4, found: 5 } }),
         "{error}"
     );
 }

@@ -10,8 +10,8 @@ use crate::daemon::connect;
 use crate::failure::Failure;
 
 const AFTER: &str = "\
-A sealed signer refuses everything, also what protects channels: closes, HTLC claims and penalties. Unseal soon, or
-stop lnd.
+A sealed signer refuses everything, also what protects channels: closes, HTLC
+claims and penalties. Unseal soon, or stop lnd.
 
   strongroom seal --reason 'token moved to the new rack'";
 
@@ -32,12 +32,7 @@ struct Sealed {
 impl Seal {
     /// Does it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        connect(&global.socket)
-            .await?
-            .seal(SealRequest {
-                reason: self.reason,
-            })
-            .await?;
+        connect(&global.socket).await?.seal(SealRequest { reason: self.reason }).await?;
         Sealed { sealed: true }.give(global.json)
     }
 }

@@ -37,11 +37,7 @@ struct State {
 impl Status {
     /// Does it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let answer = connect(&global.socket)
-            .await?
-            .status(StatusRequest {})
-            .await?
-            .into_inner();
+        let answer = connect(&global.socket).await?.status(StatusRequest {}).await?.into_inner();
         State::from(answer).give(global.json)
     }
 }
@@ -99,10 +95,8 @@ impl Answer for State {
             plain(&self.journal_head),
         );
         if !self.journal_fault.is_empty() {
-            text += &format!(
-                "\n         TAKES NO RECORDS, so nothing is signed: {}",
-                plain(&self.journal_fault)
-            );
+            text +=
+                &format!("\n         TAKES NO RECORDS, so nothing is signed: {}", plain(&self.journal_fault));
         }
         for node in &self.nodes {
             text += &format!("\n\n{}", node.words());

@@ -12,7 +12,8 @@ use crate::secret;
 use crate::wording::list;
 
 const AFTER: &str = "\
-A refused PIN is never tried again by itself: many tokens lock after a few wrong ones.
+A refused PIN is never tried again by itself: many tokens lock after a few
+wrong ones.
 
   strongroom unseal
   strongroom unseal --pin-fd 3 3< /run/credentials/pin";
@@ -36,14 +37,9 @@ impl Unseal {
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut daemon = connect(&global.socket).await?;
         let mut pin = secret::read_some("PIN", self.pin_fd, "--pin-fd")?;
-        let request = UnsealRequest {
-            pin: std::mem::take(&mut *pin),
-        };
+        let request = UnsealRequest { pin: std::mem::take(&mut *pin) };
         let answer = daemon.unseal(request).await?.into_inner();
-        Unsealed {
-            nodes: answer.nodes,
-        }
-        .give(global.json)
+        Unsealed { nodes: answer.nodes }.give(global.json)
     }
 }
 

@@ -25,29 +25,16 @@ impl Version {
     /// Does it. That the daemon cannot be reached is an answer here, not a failure.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let strongroomd = match connect(&global.socket).await {
-            Ok(mut daemon) => Some(
-                daemon
-                    .version(VersionRequest {})
-                    .await?
-                    .into_inner()
-                    .version,
-            ),
+            Ok(mut daemon) => Some(daemon.version(VersionRequest {}).await?.into_inner().version),
             Err(_) => None,
         };
-        Versions {
-            strongroom: env!("CARGO_PKG_VERSION"),
-            strongroomd,
-        }
-        .give(global.json)
+        Versions { strongroom: env!("CARGO_PKG_VERSION"), strongroomd }.give(global.json)
     }
 }
 
 impl Answer for Versions {
     fn words(&self) -> String {
-        let daemon = self
-            .strongroomd
-            .as_deref()
-            .map_or("not reachable".to_owned(), plain);
+        let daemon = self.strongroomd.as_deref().map_or("not reachable".to_owned(), plain);
         format!("strongroom {}\nstrongroomd {daemon}", self.strongroom)
     }
 }

@@ -19,23 +19,14 @@ pub fn check(tree: &Tree) -> Vec<String> {
     for (path, code) in tree.rust_code() {
         if !path.starts_with(MAKERS) {
             let made = made_at(&code);
-            problems.extend(
-                made.iter()
-                    .map(|line| format!("{path}:{line}: Approved is made in {MAKERS} only")),
-            );
+            problems
+                .extend(made.iter().map(|line| format!("{path}:{line}: Approved is made in {MAKERS} only")));
         }
-        for copied in [
-            "Clone for Approved",
-            "Copy for Approved",
-            "Default for Approved",
-            "Deserialize for Approved",
-        ] {
+        for copied in
+            ["Clone for Approved", "Copy for Approved", "Default for Approved", "Deserialize for Approved"]
+        {
             let lines = lines_with(&squeezed(&code), copied);
-            problems.extend(
-                lines
-                    .iter()
-                    .map(|_| format!("{path}: {copied}: an approval is one")),
-            );
+            problems.extend(lines.iter().map(|_| format!("{path}: {copied}: an approval is one")));
         }
     }
     let text = tree.text(HOME);
@@ -46,43 +37,28 @@ pub fn check(tree: &Tree) -> Vec<String> {
     };
     let attributes = before.rsplit(['}', ';']).next().unwrap_or_default();
     if attributes.contains("derive") {
-        problems.push(format!(
-            "{HOME}: Approved derives something: an approval is neither copied nor printed"
-        ));
+        problems
+            .push(format!("{HOME}: Approved derives something: an approval is neither copied nor printed"));
     }
     let fields = after.split('}').next().unwrap_or_default();
     if fields.contains("pub") {
-        problems.push(format!(
-            "{HOME}: Approved has a field that others can write"
-        ));
+        problems.push(format!("{HOME}: Approved has a field that others can write"));
     }
     if !code.contains("pub(super) fn new") {
         problems.push(format!("{HOME}: Approved::new is not pub(super)"));
     }
-    for item in code
-        .split("fn ")
-        .skip(1)
-        .zip(code.split("fn "))
-        .filter(|(item, _)| item.starts_with("for_test"))
+    for item in
+        code.split("fn ").skip(1).zip(code.split("fn ")).filter(|(item, _)| item.starts_with("for_test"))
     {
         if !item.1.trim_end().ends_with("pub(crate)") || !item.1.contains("#[cfg(test)]") {
             problems.push(format!("{HOME}: for_test exists outside tests"));
         }
     }
-    let twins: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.split_once("```compile_fail"))
-        .map(|(_, code)| code)
-        .collect();
+    let twins: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("```compile_fail")).map(|(_, code)| code).collect();
     for (shows, errors) in TWINS {
-        if !twins
-            .iter()
-            .any(|twin| errors.iter().any(|error| twin.contains(error)))
-        {
-            problems.push(format!(
-                "{HOME}: no doc test ```compile_fail,{} that shows it {shows}",
-                errors[0]
-            ));
+        if !twins.iter().any(|twin| errors.iter().any(|error| twin.contains(error))) {
+            problems.push(format!("{HOME}: no doc test ```compile_fail,{} that shows it {shows}", errors[0]));
         }
     }
     problems
@@ -92,32 +68,15 @@ pub fn check(tree: &Tree) -> Vec<String> {
 fn made_at(code: &str) -> Vec<usize> {
     let mut made = Vec::new();
     for (at, name) in code.match_indices("Approved") {
-        if code[..at]
-            .chars()
-            .next_back()
-            .is_some_and(crate::code::is_word)
-        {
+        if code[..at].chars().next_back().is_some_and(crate::code::is_word) {
             continue;
         }
         let mut after = code[at + name.len()..].trim_start();
-        if let Some(generic) = after
-            .strip_prefix("::<")
-            .or_else(|| after.strip_prefix('<'))
-        {
-            after = generic
-                .split_once('>')
-                .map_or("", |(_, after)| after)
-                .trim_start();
+        if let Some(generic) = after.strip_prefix("::<").or_else(|| after.strip_prefix('<')) {
+            after = generic.split_once('>').map_or("", |(_, after)| after).trim_start();
         }
-        let after: String = after
-            .chars()
-            .take(64)
-            .filter(|c| !c.is_whitespace())
-            .collect();
-        if after.starts_with("::new(")
-            || after.starts_with("{request")
-            || after.starts_with("::new)")
-        {
+        let after: String = after.chars().take(64).filter(|c| !c.is_whitespace()).collect();
+        if after.starts_with("::new(") || after.starts_with("{request") || after.starts_with("::new)") {
             made.push(code[..at].matches('\n').count() + 1);
         }
     }
@@ -141,14 +100,8 @@ mod tests {
     fn good() -> Tree {
         Tree::of(&[
             (HOME, GOOD),
-            (
-                "signer/src/journal/mod.rs",
-                "let a = Approved::new(request, 1);",
-            ),
-            (
-                "signer/src/keyring/mod.rs",
-                "fn sign<T>(approved: Approved<T>) {} // not Approved::new(…)",
-            ),
+            ("signer/src/journal/mod.rs", "let a = Approved::new(request, 1);"),
+            ("signer/src/keyring/mod.rs", "fn sign<T>(approved: Approved<T>) {} // not Approved::new(…)"),
         ])
     }
 
@@ -161,19 +114,10 @@ mod tests {
     fn mutants_are_caught() {
         for (path, text) in [
             ("signer/src/line.rs", "Approved::new(request, 0)"),
-            (
-                "signer/src/rpc/sign.rs",
-                "let a: Approved<_> = Approved::<Request>::new(request, 0);",
-            ),
+            ("signer/src/rpc/sign.rs", "let a: Approved<_> = Approved::<Request>::new(request, 0);"),
             ("signer/src/keyring/mod.rs", "Approved { request, leaf: 0 }"),
-            (
-                "signer/src/keyring/mod.rs",
-                "requests.map(Approved\n    ::new)",
-            ),
-            (
-                "signer/src/keyring/mod.rs",
-                "impl<T: Clone>\nClone for Approved<T> {}",
-            ),
+            ("signer/src/keyring/mod.rs", "requests.map(Approved\n    ::new)"),
+            ("signer/src/keyring/mod.rs", "impl<T: Clone>\nClone for Approved<T> {}"),
         ] {
             assert_eq!(check(&good().with(path, text)).len(), 1, "{text}");
         }

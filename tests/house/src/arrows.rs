@@ -22,10 +22,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "strongroom-proto",
         ],
     ),
-    (
-        "strongroom-operator",
-        &["strongroom-proto", "strongroom-audit", "strongroom-policy"],
-    ),
+    ("strongroom-operator", &["strongroom-proto", "strongroom-audit", "strongroom-policy"]),
     ("softhsm-setup", &["strongroom-hsm"]),
     (
         "strongroom-tests",
@@ -51,22 +48,13 @@ pub fn check(tree: &Tree) -> Vec<String> {
     let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
     let names: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
     let mut problems = Vec::new();
-    for Member {
-        name,
-        depends_on,
-        folder,
-        ..
-    } in &members
-    {
+    for Member { name, depends_on, folder, .. } in &members {
         let Some(allowed) = allowed.get(name.as_str()) else {
-            problems.push(format!(
-                "{folder}: crate {name} has no place in the table of arrows"
-            ));
+            problems.push(format!("{folder}: crate {name} has no place in the table of arrows"));
             continue;
         };
-        for dependency in depends_on
-            .iter()
-            .filter(|d| names.contains(d.as_str()) || d.starts_with("strongroom"))
+        for dependency in
+            depends_on.iter().filter(|d| names.contains(d.as_str()) || d.starts_with("strongroom"))
         {
             if !allowed.contains(&dependency.as_str()) {
                 problems.push(format!("{folder}: {name} may not depend on {dependency}"));
@@ -89,10 +77,7 @@ fn ring(members: &[Member]) -> Option<String> {
         }
         if left.len() == before {
             let ring: Vec<&str> = left.iter().map(|member| member.name.as_str()).collect();
-            return Some(format!(
-                "these depend on each other in a ring: {}",
-                ring.join(", ")
-            ));
+            return Some(format!("these depend on each other in a ring: {}", ring.join(", ")));
         }
     }
 }
@@ -129,56 +114,24 @@ mod tests {
     fn mutants_are_caught() {
         let hsm = "[package]\nname = \"strongroom-hsm\"\n";
         for (arrow, why) in [
-            (
-                "[dependencies]\nstrongroom-policy.workspace = true",
-                "plain",
-            ),
-            (
-                "[dependencies]\nstrongroom-policy = { path = \"../policy\" }",
-                "by path",
-            ),
-            (
-                "[dependencies]\nrules = { path = \"../policy\", package = \"strongroom-policy\" }",
-                "renamed",
-            ),
-            (
-                "[dev-dependencies]\nstrongroom-policy.workspace = true",
-                "through tests",
-            ),
-            (
-                "[build-dependencies]\nstrongroom-policy.workspace = true",
-                "through the build",
-            ),
-            (
-                "[target.'cfg(unix)'.dependencies]\nstrongroom-policy.workspace = true",
-                "for a target",
-            ),
+            ("[dependencies]\nstrongroom-policy.workspace = true", "plain"),
+            ("[dependencies]\nstrongroom-policy = { path = \"../policy\" }", "by path"),
+            ("[dependencies]\nrules = { path = \"../policy\", package = \"strongroom-policy\" }", "renamed"),
+            ("[dev-dependencies]\nstrongroom-policy.workspace = true", "through tests"),
+            ("[build-dependencies]\nstrongroom-policy.workspace = true", "through the build"),
+            ("[target.'cfg(unix)'.dependencies]\nstrongroom-policy.workspace = true", "for a target"),
         ] {
             let mutant = good().with("hsm/Cargo.toml", &format!("{hsm}{arrow}"));
-            assert_eq!(
-                check(&mutant),
-                ["hsm: strongroom-hsm may not depend on strongroom-policy"],
-                "{why}"
-            );
+            assert_eq!(check(&mutant), ["hsm: strongroom-hsm may not depend on strongroom-policy"], "{why}");
         }
-        let renamed =
-            "[package]\nname = \"strongroom-policy\"\n[dependencies]\nvault.workspace = true";
+        let renamed = "[package]\nname = \"strongroom-policy\"\n[dependencies]\nvault.workspace = true";
         let mutant = good().with("policy/Cargo.toml", renamed);
-        assert_eq!(
-            check(&mutant),
-            ["policy: strongroom-policy may not depend on strongroom-hsm"]
-        );
+        assert_eq!(check(&mutant), ["policy: strongroom-policy may not depend on strongroom-hsm"]);
         let ring = "[package]\nname = \"strongroom-policy\"\n[dev-dependencies]\nstrongroom-lightning = { path = \"../lightning\" }";
         assert!(
-            check(&good().with("policy/Cargo.toml", ring))
-                .iter()
-                .any(|problem| problem.contains("ring"))
+            check(&good().with("policy/Cargo.toml", ring)).iter().any(|problem| problem.contains("ring"))
         );
         let stranger = good().with("hsm/Cargo.toml", "[package]\nname = \"strongroom-utils\"");
-        assert!(
-            check(&stranger)[0].contains("no place"),
-            "{:?}",
-            check(&stranger)
-        );
+        assert!(check(&stranger)[0].contains("no place"), "{:?}", check(&stranger));
     }
 }

@@ -75,11 +75,7 @@ fn raw_string(text: &str, before: Option<char>) -> Option<usize> {
     after[hashes..].strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
     let opened = 1 + hashes + 1;
-    Some(
-        text[opened..]
-            .find(&end)
-            .map_or(text.len(), |at| opened + at + end.len()),
-    )
+    Some(text[opened..].find(&end).map_or(text.len(), |at| opened + at + end.len()))
 }
 
 /// Length of a character literal; a lifetime is none.
@@ -107,9 +103,7 @@ pub fn lines_with(code: &str, word: &str) -> Vec<usize> {
             && !code[at + word.len()..].chars().next().is_some_and(is_word)
     };
     let found = code.match_indices(word).filter(|(at, _)| whole(*at));
-    found
-        .map(|(at, _)| code[..at].matches('\n').count() + 1)
-        .collect()
+    found.map(|(at, _)| code[..at].matches('\n').count() + 1).collect()
 }
 
 /// The code without items under `#[cfg(test)]`: each such attribute is cut with the braces or the `;` that follow it.
@@ -154,13 +148,7 @@ x */ c "x \" x" d r#"x " x"# e 'x' f '\'' g '\u{78}' h<'y>(i: &'y str) for"""##;
 
     #[test]
     fn words_are_whole() {
-        assert_eq!(
-            lines_with(
-                "unsafe_code\nunsafe {\nnot_unsafe\nA::new\nBA::new",
-                "unsafe"
-            ),
-            [2]
-        );
+        assert_eq!(lines_with("unsafe_code\nunsafe {\nnot_unsafe\nA::new\nBA::new", "unsafe"), [2]);
         assert_eq!(lines_with("A::new()\nBA::new()\nA::newer()", "A::new"), [1]);
     }
 
@@ -168,10 +156,7 @@ x */ c "x \" x" d r#"x " x"# e 'x' f '\'' g '\u{78}' h<'y>(i: &'y str) for"""##;
     fn test_items_are_cut() {
         let code = "one\n#[cfg(test)]\nmod tests {\n fn a() { two }\n}\nthree\n#[cfg(test)]\nuse four;\nfive";
         let left = without_tests(code);
-        assert!(
-            left.contains("one") && left.contains("three") && left.contains("five"),
-            "{left}"
-        );
+        assert!(left.contains("one") && left.contains("three") && left.contains("five"), "{left}");
         assert!(!left.contains("two") && !left.contains("four"), "{left}");
         assert_eq!(lines_with(&left, "five"), [9]);
     }

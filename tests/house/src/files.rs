@@ -6,9 +6,8 @@ use crate::tree::Tree;
 const LINES: usize = 500;
 
 /// Names that say nothing of what is inside.
-const EMPTY_NAMES: &[&str] = &[
-    "util", "utils", "common", "manager", "helper", "helpers", "misc", "shared", "types", "stuff",
-];
+const EMPTY_NAMES: &[&str] =
+    &["util", "utils", "common", "manager", "helper", "helpers", "misc", "shared", "types", "stuff"];
 
 /// Scripts that a fresh clone is used with.
 const SCRIPTS: &[&str] = &["demo", "test", ".ci/run"];
@@ -20,9 +19,7 @@ pub fn check(tree: &Tree) -> Vec<String> {
         let lines = text.lines().count();
         // Tables of cases may be long; what is linked into a program may not.
         if lines >= LINES && path.split('/').any(|part| part == "src") {
-            problems.push(format!(
-                "{path}: {lines} lines; allowed: fewer than {LINES}"
-            ));
+            problems.push(format!("{path}: {lines} lines; allowed: fewer than {LINES}"));
         }
         for part in path.trim_end_matches(".rs").split('/') {
             let empty = |word: &str| EMPTY_NAMES.contains(&word);
@@ -73,10 +70,7 @@ mod tests {
 
     #[test]
     fn mutants_are_caught() {
-        assert_eq!(
-            check(&good().with("a/src/long.rs", &"\n".repeat(LINES))).len(),
-            1
-        );
+        assert_eq!(check(&good().with("a/src/long.rs", &"\n".repeat(LINES))).len(), 1);
         assert_eq!(check(&good().with("a/src/utils.rs", "")).len(), 1);
         assert_eq!(check(&good().with("a/src/helpers/mod.rs", "")).len(), 1);
         assert_eq!(check(&good().with("a/src/session_manager.rs", "")).len(), 1);
@@ -85,11 +79,7 @@ mod tests {
         mutant.files.remove("demo");
         assert_eq!(check(&mutant), ["demo is missing"]);
         let mut mutant = good();
-        mutant
-            .files
-            .entry("test".to_owned())
-            .or_default()
-            .executable = false;
+        mutant.files.entry("test".to_owned()).or_default().executable = false;
         assert_eq!(check(&mutant).len(), 2);
     }
 }

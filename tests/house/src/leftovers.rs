@@ -43,14 +43,8 @@ mod tests {
     #[test]
     fn finished_files_pass() {
         let tree = Tree::of(&[
-            (
-                "a/src/lib.rs",
-                "// todo!() was here\nfn f() { g(\"dbg!(x)\") }\n/// ```ignore\nfn ignore() {}",
-            ),
-            (
-                "README.md",
-                "Run `./test`. Working files go to /tmp/strongroom-test.",
-            ),
+            ("a/src/lib.rs", "// todo!() was here\nfn f() { g(\"dbg!(x)\") }\n/// ```ignore\nfn ignore() {}"),
+            ("README.md", "Run `./test`. Working files go to /tmp/strongroom-test."),
         ]);
         assert_eq!(check(&tree), Vec::<String>::new());
     }
@@ -65,10 +59,7 @@ mod tests {
             ("a/tests/t.rs", "#[ ignore ]"),
             ("README.md", concat!("see ..", "/shared/design.md")),
             ("test", concat!("cd /work", "/main")),
-            (
-                "tests/data/meta.json",
-                concat!("{\"dir\": \"/tmp", "/t-audit\"}"),
-            ),
+            ("tests/data/meta.json", concat!("{\"dir\": \"/tmp", "/t-audit\"}")),
         ] {
             assert_eq!(check(&Tree::of(&[(path, text)])).len(), 1, "{text}");
         }

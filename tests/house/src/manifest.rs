@@ -25,26 +25,16 @@ pub struct Member {
 pub fn members(tree: &Tree) -> Result<Vec<Member>, String> {
     let root = manifest(tree, "Cargo.toml")?;
     let workspace = table(&root, "workspace").ok_or("Cargo.toml: no [workspace]")?;
-    let shared = table(workspace, "dependencies")
-        .cloned()
-        .unwrap_or_default();
-    let folders = workspace
-        .get("members")
-        .and_then(Value::as_array)
-        .ok_or("Cargo.toml: no workspace.members")?;
+    let shared = table(workspace, "dependencies").cloned().unwrap_or_default();
+    let folders =
+        workspace.get("members").and_then(Value::as_array).ok_or("Cargo.toml: no workspace.members")?;
     let folders: Option<Vec<&str>> = folders.iter().map(Value::as_str).collect();
     let folders = folders.ok_or("Cargo.toml: a member that is no text")?;
     let mut names = BTreeMap::new();
     for folder in &folders {
-        names.insert(
-            *folder,
-            package_name(&manifest(tree, &format!("{folder}/Cargo.toml"))?, folder)?,
-        );
+        names.insert(*folder, package_name(&manifest(tree, &format!("{folder}/Cargo.toml"))?, folder)?);
     }
-    folders
-        .iter()
-        .map(|folder| member(tree, folder, &shared, &names))
-        .collect()
+    folders.iter().map(|folder| member(tree, folder, &shared, &names)).collect()
 }
 
 fn member(
@@ -57,12 +47,8 @@ fn member(
     let name = names[folder].clone();
     let mut depends_on = BTreeSet::new();
     let mut sections = vec![&manifest];
-    sections.extend(
-        table(&manifest, "target")
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, target)| target.as_table()),
-    );
+    sections
+        .extend(table(&manifest, "target").into_iter().flatten().filter_map(|(_, target)| target.as_table()));
     for section in sections {
         // Development dependencies count: a room must not know through its tests what it may not know itself.
         for purpose in ["dependencies", "dev-dependencies", "build-dependencies"] {
@@ -72,42 +58,24 @@ fn member(
         }
     }
     let mut binaries = BTreeSet::new();
-    for bin in manifest
-        .get("bin")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let bin = bin
-            .get("name")
-            .and_then(Value::as_str)
-            .ok_or(format!("{folder}: a [[bin]] without a name"))?;
+    for bin in manifest.get("bin").and_then(Value::as_array).into_iter().flatten() {
+        let bin =
+            bin.get("name").and_then(Value::as_str).ok_or(format!("{folder}: a [[bin]] without a name"))?;
         binaries.insert(bin.to_owned());
     }
     let has = |path: &str| tree.files.contains_key(&format!("{folder}/{path}"));
     if has("src/main.rs") && !named_by_path(&manifest) {
         binaries.insert(name.clone());
     }
-    let workspace_lints = table(&manifest, "lints")
-        .is_some_and(|lints| lints.get("workspace") == Some(&Value::Boolean(true)));
-    Ok(Member {
-        folder: folder.to_owned(),
-        name,
-        depends_on,
-        binaries,
-        workspace_lints,
-    })
+    let workspace_lints =
+        table(&manifest, "lints").is_some_and(|lints| lints.get("workspace") == Some(&Value::Boolean(true)));
+    Ok(Member { folder: folder.to_owned(), name, depends_on, binaries, workspace_lints })
 }
 
 /// Whether some `[[bin]]` takes `src/main.rs` under a name of its own.
 fn named_by_path(manifest: &Table) -> bool {
-    let bins = manifest
-        .get("bin")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    bins.filter_map(|bin| bin.get("path"))
-        .any(|path| path.as_str() == Some("src/main.rs"))
+    let bins = manifest.get("bin").and_then(Value::as_array).into_iter().flatten();
+    bins.filter_map(|bin| bin.get("path")).any(|path| path.as_str() == Some("src/main.rs"))
 }
 
 /// The package behind a dependency's key: renamed, inherited from the workspace, or named by its folder.
@@ -119,9 +87,7 @@ fn package_of(
     names: &BTreeMap<&str, String>,
 ) -> Result<String, String> {
     if spec.get("workspace") == Some(&Value::Boolean(true)) {
-        let inherited = shared
-            .get(key)
-            .ok_or(format!("{folder}: {key} is not in workspace.dependencies"))?;
+        let inherited = shared.get(key).ok_or(format!("{folder}: {key} is not in workspace.dependencies"))?;
         return package_of(key, inherited, "", shared, names);
     }
     if let Some(path) = spec.get("path").and_then(Value::as_str) {
@@ -129,11 +95,7 @@ fn package_of(
         let unknown = || format!("{folder}: {key} is at {path}, which is no member");
         return names.get(path.as_str()).cloned().ok_or_else(unknown);
     }
-    Ok(spec
-        .get("package")
-        .and_then(Value::as_str)
-        .unwrap_or(key)
-        .to_owned())
+    Ok(spec.get("package").and_then(Value::as_str).unwrap_or(key).to_owned())
 }
 
 /// `path` as seen from `folder`, from the root.
@@ -153,9 +115,7 @@ fn normal(folder: &str, path: &str) -> String {
 
 fn manifest(tree: &Tree, path: &str) -> Result<Table, String> {
     let file = tree.files.get(path).ok_or(format!("{path} is missing"))?;
-    file.text
-        .parse()
-        .map_err(|error| format!("{path}: {error}"))
+    file.text.parse().map_err(|error| format!("{path}: {error}"))
 }
 
 fn table<'a>(table: &'a Table, key: &str) -> Option<&'a Table> {
@@ -163,9 +123,6 @@ fn table<'a>(table: &'a Table, key: &str) -> Option<&'a Table> {
 }
 
 fn package_name(manifest: &Table, folder: &str) -> Result<String, String> {
-    let name = table(manifest, "package")
-        .and_then(|package| package.get("name"))
-        .and_then(Value::as_str);
-    name.map(str::to_owned)
-        .ok_or(format!("{folder}/Cargo.toml: no package.name"))
+    let name = table(manifest, "package").and_then(|package| package.get("name")).and_then(Value::as_str);
+    name.map(str::to_owned).ok_or(format!("{folder}/Cargo.toml: no package.name"))
 }

@@ -1,6 +1,6 @@
 //! Words that may be used in some rooms only.
 
-use crate::code::{lines_with, without_tests};
+use crate::code::{is_word, lines_with, without_tests};
 use crate::manifest::members;
 use crate::tree::Tree;
 
@@ -12,26 +12,19 @@ struct Confined {
 }
 
 const CONFINED: &[Confined] = &[
-    Confined {
-        words: &["cryptoki"],
-        to: &["hsm/"],
-        why: "only hsm speaks PKCS#11",
-    },
-    Confined {
-        words: &["memsec"],
-        to: &["hsm/"],
-        why: "only hsm holds locked memory",
-    },
+    Confined { words: &["cryptoki"], to: &["hsm/"], why: "only hsm speaks PKCS#11" },
+    Confined { words: &["memsec"], to: &["hsm/"], why: "only hsm holds locked memory" },
     Confined {
         words: &["SecretKey", "Xpriv", "Keypair", "SigningKey"],
-        to: &["signer/src/keyring/", "hsm/src/"],
+        to: &[
+            "signer/src/keyring/",
+            "hsm/src/",
+            // The peer's revoked secret, which comes with the request: its point is needed, and no secret of ours.
+            "lightning/src/psbt/tweak.rs",
+        ],
         why: "only the keyring touches secrets",
     },
-    Confined {
-        words: &["unsafe"],
-        to: &["hsm/src/"],
-        why: "no unsafe code but where memory is locked",
-    },
+    Confined { words: &["unsafe"], to: &["hsm/src/"], why: "no unsafe code but where memory is locked" },
     Confined {
         words: &["into_request"],
         to: &["signer/src/keyring/", "signer/src/journal/approved.rs"],
@@ -56,7 +49,11 @@ const IMPURE: &[&str] = &[
 /// Words outside their rooms, impurities in `policy`, and crates outside the workspace's lints.
 pub fn check(tree: &Tree) -> Vec<String> {
     let mut problems = Vec::new();
-    for (path, code) in tree.rust_code().filter(|(path, _)| !is_test(path)) {
+    let for_tests = test_modules(tree);
+    for (path, code) in tree.rust_code() {
+        if is_test(path) || for_tests.iter().any(|module| path.starts_with(module.as_str())) {
+            continue;
+        }
         let code = without_tests(&code);
         for Confined { words, to, why } in CONFINED {
             if to.iter().any(|home| path.starts_with(home)) {
@@ -64,20 +61,14 @@ pub fn check(tree: &Tree) -> Vec<String> {
             }
             for word in *words {
                 problems.extend(
-                    lines_with(&code, word)
-                        .iter()
-                        .map(|line| format!("{path}:{line}: {word}: {why}")),
+                    lines_with(&code, word).iter().map(|line| format!("{path}:{line}: {word}: {why}")),
                 );
             }
         }
         if path.starts_with("policy/src/") {
             for word in IMPURE {
                 let lines = lines_with(&code, word);
-                problems.extend(
-                    lines
-                        .iter()
-                        .map(|line| format!("{path}:{line}: {word}: policy is pure")),
-                );
+                problems.extend(lines.iter().map(|line| format!("{path}:{line}: {word}: policy is pure")));
             }
         }
     }
@@ -86,36 +77,45 @@ pub fn check(tree: &Tree) -> Vec<String> {
             for member in &members {
                 for (crate_name, home) in [("cryptoki", "hsm"), ("memsec", "hsm")] {
                     if member.depends_on.contains(crate_name) && member.folder != home {
-                        problems.push(format!(
-                            "{}: depends on {crate_name}, which is {home}'s",
-                            member.folder
-                        ));
+                        problems
+                            .push(format!("{}: depends on {crate_name}, which is {home}'s", member.folder));
                     }
                 }
                 if !member.workspace_lints && member.folder != "hsm" {
-                    problems.push(format!(
-                        "{}: does not take the workspace's lints",
-                        member.folder
-                    ));
+                    problems.push(format!("{}: does not take the workspace's lints", member.folder));
                 }
             }
         }
         Err(problem) => problems.push(problem),
     }
-    if !tree
-        .text("Cargo.toml")
-        .lines()
-        .any(|line| line.trim() == "unsafe_code = \"forbid\"")
-    {
+    if !tree.text("Cargo.toml").lines().any(|line| line.trim() == "unsafe_code = \"forbid\"") {
         problems.push("Cargo.toml: the workspace's lints do not forbid unsafe code".to_owned());
     }
     problems
 }
 
+/// Beginnings of the paths of modules that are compiled for tests only: `a/src/fixture.rs` and `a/src/fixture/`.
+fn test_modules(tree: &Tree) -> Vec<String> {
+    let mut modules = Vec::new();
+    for (path, code) in tree.rust_code() {
+        let Some((folder, file)) = path.rsplit_once('/') else { continue };
+        let folder = match file {
+            "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
+            file => format!("{folder}/{}", file.trim_end_matches(".rs")),
+        };
+        for item in code.split("#[cfg(test)]").skip(1) {
+            let item = item.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+            let name = item.strip_prefix("mod ").and_then(|item| item.split_once(';')).map(|(name, _)| name);
+            let Some(name) = name.filter(|name| name.chars().all(is_word)) else { continue };
+            modules.extend([format!("{folder}/{name}.rs"), format!("{folder}/{name}/")]);
+        }
+    }
+    modules
+}
+
 /// Tests, benches and examples hold no secrets that are worth anything.
 fn is_test(path: &str) -> bool {
-    path.split('/')
-        .any(|part| matches!(part, "tests" | "benches" | "examples" | "fuzz"))
+    path.split('/').any(|part| matches!(part, "tests" | "benches" | "examples" | "fuzz"))
 }
 
 #[cfg(test)]
@@ -128,27 +128,18 @@ mod tests {
                 "Cargo.toml",
                 "[workspace]\nmembers = [\"hsm\", \"audit\"]\n[workspace.lints.rust]\nunsafe_code = \"forbid\"",
             ),
-            (
-                "hsm/Cargo.toml",
-                "[package]\nname = \"strongroom-hsm\"\n[dependencies]\ncryptoki = \"0\"",
-            ),
-            (
-                "hsm/src/session.rs",
-                "use cryptoki::session;\nfn lock() { unsafe { memsec::mlock() } }",
-            ),
-            (
-                "audit/Cargo.toml",
-                "[package]\nname = \"strongroom-audit\"\n[lints]\nworkspace = true",
-            ),
+            ("hsm/Cargo.toml", "[package]\nname = \"strongroom-hsm\"\n[dependencies]\ncryptoki = \"0\""),
+            ("hsm/src/session.rs", "use cryptoki::session;\nfn lock() { unsafe { memsec::mlock() } }"),
+            ("audit/Cargo.toml", "[package]\nname = \"strongroom-audit\"\n[lints]\nworkspace = true"),
             (
                 "audit/src/key.rs",
                 "// never a SecretKey\nfn f() { g(\"cryptoki\") }\n#[cfg(test)]\nmod tests { use SecretKey; }",
             ),
+            ("audit/src/lib.rs", "pub mod key;\n#[cfg(test)]\nmod fixture;"),
+            ("audit/src/fixture.rs", "use secp256k1::SecretKey;"),
+            ("audit/src/fixture/more.rs", "use secp256k1::SecretKey;"),
             ("audit/tests/sign.rs", "use secp256k1::SecretKey;"),
-            (
-                "signer/src/keyring/sign.rs",
-                "use secp256k1::SecretKey; fn f() { a.into_request() }",
-            ),
+            ("signer/src/keyring/sign.rs", "use secp256k1::SecretKey; fn f() { a.into_request() }"),
             ("policy/src/lib.rs", "//! no async\nuse std::fmt;"),
         ])
     }
@@ -162,10 +153,7 @@ mod tests {
     fn mutants_are_caught() {
         for (path, text) in [
             ("signer/src/line.rs", "use secp256k1::SecretKey;"),
-            (
-                "lightning/src/derive.rs",
-                "fn f(key: &bitcoin::bip32::Xpriv) {}",
-            ),
+            ("lightning/src/derive.rs", "fn f(key: &bitcoin::bip32::Xpriv) {}"),
             ("signer/src/doors/init.rs", "use cryptoki::context::Pkcs11;"),
             ("softhsm-setup/src/main.rs", "fn main() { unsafe { f() } }"),
             ("operator/src/prompt.rs", "memsec::mlock(p)"),
@@ -178,12 +166,10 @@ mod tests {
                 "audit/Cargo.toml",
                 "[package]\nname = \"strongroom-audit\"\n[lints]\nworkspace = true\n[dependencies]\ncryptoki = \"0\"",
             ),
-            (
-                "Cargo.toml",
-                "[workspace]\nmembers = []\n[workspace.lints.rust]\nunsafe_code = \"warn\"",
-            ),
+            ("Cargo.toml", "[workspace]\nmembers = []\n[workspace.lints.rust]\nunsafe_code = \"warn\""),
         ] {
             assert_eq!(check(&good().with(path, text)).len(), 1, "{path}: {text}");
         }
+        assert_eq!(check(&good().with("audit/src/lib.rs", "mod fixture; #[cfg(test)] mod key;")).len(), 2);
     }
 }

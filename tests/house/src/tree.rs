@@ -31,10 +31,7 @@ impl Tree {
     /// A file that cannot be read.
     pub fn read(root: &Path) -> io::Result<Self> {
         let ignored = fs::read_to_string(root.join(".gitignore"))?;
-        let mut ignored: Vec<&str> = ignored
-            .lines()
-            .filter_map(|line| line.strip_prefix('/'))
-            .collect();
+        let mut ignored: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).collect();
         ignored.push(".git");
         let mut tree = Self::default();
         tree.read_folder(root, "", &ignored)?;
@@ -62,16 +59,8 @@ impl Tree {
 
     /// A tree of the given texts, none executable.
     pub fn of(files: &[(&str, &str)]) -> Self {
-        let file = |text: &str| File {
-            text: text.to_owned(),
-            executable: false,
-        };
-        Self {
-            files: files
-                .iter()
-                .map(|(path, text)| ((*path).to_owned(), file(text)))
-                .collect(),
-        }
+        let file = |text: &str| File { text: text.to_owned(), executable: false };
+        Self { files: files.iter().map(|(path, text)| ((*path).to_owned(), file(text))).collect() }
     }
 
     /// The same tree with one more or one other file.

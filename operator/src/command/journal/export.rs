@@ -18,11 +18,12 @@ use crate::new_file::{self, Readers};
 use crate::wording::number;
 
 const AFTER: &str = "\
-One JSON value a line: a header, every leaf, and the chain's head signed by the audit key. Keep the heads of earlier
-exports: verify --head finds a rewritten past.
+One JSON value a line: a header, every leaf, and the chain's head signed by
+the audit key. Keep the heads of earlier exports: verify --head finds a
+rewritten past.
 
   strongroom journal export day.jsonl
-  tail -n 1 day.jsonl | jq -r .signed_head > day.head
+  tail -n 1 day.jsonl | jq -jr .signed_head > day.head
   strongroom journal export - | zstd > day.jsonl.zst";
 
 /// Write the whole journal to a file that anyone can verify.
@@ -44,29 +45,19 @@ impl Export {
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut daemon = connect(&global.socket).await?;
         if self.file == Path::new("-") {
-            let chunks = daemon
-                .journal_export(JournalExportRequest { from: 0 })
-                .await?
-                .into_inner();
+            let chunks = daemon.journal_export(JournalExportRequest { from: 0 }).await?.into_inner();
             copy(chunks, &mut io::stdout().lock()).await?;
             return Ok(());
         }
         let mut file = new_file::create(&self.file, Readers::All)?;
         let written = async {
-            let chunks = daemon
-                .journal_export(JournalExportRequest { from: 0 })
-                .await?
-                .into_inner();
+            let chunks = daemon.journal_export(JournalExportRequest { from: 0 }).await?.into_inner();
             let bytes = copy(chunks, &mut file).await?;
             File::sync_all(&file).map_err(|error| Failure::file("write", &self.file, &error))?;
             Ok(bytes)
         };
         match written.await {
-            Ok(bytes) => Exported {
-                file: self.file,
-                bytes,
-            }
-            .give(global.json),
+            Ok(bytes) => Exported { file: self.file, bytes }.give(global.json),
             Err(failure) => {
                 let _ = std::fs::remove_file(&self.file);
                 Err(failure)
@@ -79,9 +70,8 @@ async fn copy(mut chunks: Streaming<JournalChunk>, to: &mut dyn Write) -> Result
     let mut bytes = 0;
     while let Some(chunk) = chunks.next().await {
         let text = chunk?.text;
-        to.write_all(text.as_bytes()).map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot write the export: {error}"))
-        })?;
+        to.write_all(text.as_bytes())
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot write the export: {error}")))?;
         bytes += text.len() as u64;
     }
     Ok(bytes)

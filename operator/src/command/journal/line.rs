@@ -6,68 +6,31 @@ use crate::wording::{list, number, plain, sat, time, time_ms};
 
 /// The leaf in words; reasons of a refusal on lines of their own.
 pub fn line(leaf: &Leaf) -> String {
-    format!(
-        "{:>8}  {}  {}",
-        leaf.index,
-        time_ms(leaf.time),
-        event(&leaf.event)
-    )
+    format!("{:>8}  {}  {}", leaf.index, time_ms(leaf.time), event(&leaf.event))
 }
 
 fn event(event: &Event) -> String {
     match event {
         Event::Decision(decision) => self::decision(decision),
         Event::Gossip(gossip) => self::gossip(gossip),
-        Event::Started {
-            version, network, ..
-        } => format!("started {} on {}", plain(version), plain(network)),
+        Event::Started { version, network, .. } => {
+            format!("started {} on {}", plain(version), plain(network))
+        }
         Event::Stopped { reason } => format!("stopped: {}", plain(reason)),
         Event::Initialised { token, audit_key } => {
-            format!(
-                "initialised {}, audit key {}",
-                plain(token),
-                plain(audit_key)
-            )
+            format!("initialised {}, audit key {}", plain(token), plain(audit_key))
         }
         Event::Unsealed { nodes } => format!("unsealed: {}", list(nodes)),
         Event::Sealed { reason } => format!("sealed: {}", plain(reason)),
-        Event::NodeAdded {
-            node,
-            identity,
-            seed_origin,
-        } => {
-            format!(
-                "node {} added: {}, seed {}",
-                plain(node),
-                plain(identity),
-                plain(seed_origin)
-            )
+        Event::NodeAdded { node, identity, seed_origin } => {
+            format!("node {} added: {}, seed {}", plain(node), plain(identity), plain(seed_origin))
         }
-        Event::PolicyLoaded {
-            policy,
-            profile,
-            observed_rules,
-        } => {
-            format!(
-                "policy {} loaded: {policy}, only observed: {}",
-                plain(profile),
-                list(observed_rules)
-            )
+        Event::PolicyLoaded { policy, profile, observed_rules } => {
+            format!("policy {} loaded: {policy}, only observed: {}", plain(profile), list(observed_rules))
         }
-        Event::MacaroonMinted {
-            id,
-            node,
-            client,
-            expires,
-            ..
-        } => {
+        Event::MacaroonMinted { id, node, client, expires, .. } => {
             let expires = expires.map_or("never".to_owned(), time);
-            format!(
-                "macaroon {} minted: {} as {}, expires {expires}",
-                plain(id),
-                plain(node),
-                plain(client)
-            )
+            format!("macaroon {} minted: {} as {}, expires {expires}", plain(id), plain(node), plain(client))
         }
         Event::MacaroonRevoked { id } => format!("macaroon {} revoked", plain(id)),
     }
@@ -81,41 +44,24 @@ fn decision(decision: &Decision) -> String {
         Verdict::Refused { .. } => "REFUSED".to_owned(),
     };
     let who = format!("{}/{}", plain(&decision.node), plain(&decision.client));
-    let mut text = format!(
-        "{verdict:<9} {who}  {}  {}",
-        plain(&decision.operation),
-        ask(&decision.what)
-    );
+    let mut text = format!("{verdict:<9} {who}  {}  {}", plain(&decision.operation), ask(&decision.what));
     if let Verdict::Refused { enforced } = &decision.verdict {
-        enforced
-            .iter()
-            .for_each(|violation| text += &reason("refused", violation));
+        enforced.iter().for_each(|violation| text += &reason("refused", violation));
     }
-    decision
-        .observed
-        .iter()
-        .for_each(|violation| text += &reason("observed", violation));
+    decision.observed.iter().for_each(|violation| text += &reason("observed", violation));
     text
 }
 
 fn reason(what: &str, violation: &Violation) -> String {
     let Violation { tag, value, limit } = violation;
-    format!(
-        "\n{:>10}{what} {}: {}; allowed: {}",
-        "",
-        plain(tag),
-        plain(value),
-        plain(limit)
-    )
+    format!("\n{:>10}{what} {}: {}; allowed: {}", "", plain(tag), plain(value), plain(limit))
 }
 
 fn ask(ask: &Ask) -> String {
     match ask {
         Ask::Spend(spend) => self::spend(spend),
         Ask::Message { key, kind, detail } => {
-            let detail = detail
-                .as_deref()
-                .map_or(String::new(), |detail| format!(" {}", plain(detail)));
+            let detail = detail.as_deref().map_or(String::new(), |detail| format!(" {}", plain(detail)));
             format!("{} by {}{detail}", plain(kind), plain(key))
         }
         Ask::Ecdh { key, purpose } => format!("{} by {}", plain(purpose), plain(key)),
@@ -142,15 +88,9 @@ fn spend(spend: &Spend) -> String {
 }
 
 fn gossip(gossip: &Gossip) -> String {
-    let class = |class: &strongroom_audit::ClassTally| {
-        format!("{} {}", number(class.approved), plain(&class.class))
-    };
+    let class =
+        |class: &strongroom_audit::ClassTally| format!("{} {}", number(class.approved), plain(&class.class));
     let classes: Vec<String> = gossip.classes.iter().map(class).collect();
     let seconds = gossip.until.saturating_sub(gossip.from).div_ceil(1000);
-    format!(
-        "approved  {}/{}  in {seconds} s: {}",
-        plain(&gossip.node),
-        plain(&gossip.client),
-        list(&classes)
-    )
+    format!("approved  {}/{}  in {seconds} s: {}", plain(&gossip.node), plain(&gossip.client), list(&classes))
 }

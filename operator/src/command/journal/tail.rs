@@ -10,14 +10,17 @@ use crate::answer::say;
 use crate::cli::Global;
 use crate::daemon::connect;
 use crate::failure::Failure;
-use crate::wording::plain;
+use crate::wording::{json_line, plain};
 
 const AFTER: &str = "\
+With --json each line is a leaf.
+
   strongroom journal tail
   strongroom journal tail --follow --last 0
-  strongroom journal tail --last 1000 --json | jq 'select(.event.decision.verdict.refused)'";
+  strongroom journal tail --last 1000 --json |
+      jq 'select(.event.decision.verdict.refused)'";
 
-/// The last leaves, and those to come. With --json each line is a leaf as recorded.
+/// The last leaves, and those to come.
 #[derive(Args)]
 #[command(after_long_help = AFTER)]
 pub struct Tail {
@@ -32,20 +35,18 @@ pub struct Tail {
 impl Tail {
     /// Does it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let request = JournalTailRequest {
-            last: self.last,
-            follow: self.follow,
-        };
-        let mut leaves = connect(&global.socket)
-            .await?
-            .journal_tail(request)
-            .await?
-            .into_inner();
+        let request = JournalTailRequest { last: self.last, follow: self.follow };
+        let mut leaves = connect(&global.socket).await?.journal_tail(request).await?.into_inner();
         while let Some(leaf) = leaves.next().await {
             let json = leaf?.json;
+            if global.json {
+                say(&json_line(&json))?;
+                continue;
+            }
             match Leaf::parse(json.as_bytes()) {
-                Ok(leaf) if !global.json => say(&line(&leaf))?,
-                _ => say(&plain(&json))?,
+                Ok(leaf) => say(&line(&leaf))?,
+                // Of a newer daemon: better shown raw than not at all.
+                Err(_) => say(&plain(&json))?,
             }
         }
         Ok(())

@@ -14,9 +14,10 @@ use crate::failure::{Exit, Failure};
 use crate::wording::{number, time_ms};
 
 const AFTER: &str = "\
-Checks that every leaf is as recorded, none missing, none moved, and that the audit key signed the head over exactly
-these. Without --key it believes the key that the file names, and says so. It cannot see what was cut off after the
-newest head you hold, nor whether the daemon wrote the truth.
+Checks that every leaf is as recorded, none missing, none moved, and that the
+audit key signed the head over exactly these. Without --key it believes the
+key that the file names, and says so. It cannot see what was cut off after
+the newest head you hold, nor whether the daemon wrote the truth.
 
   strongroom journal verify day.jsonl --key p256:02…
   strongroom journal verify day.jsonl --key p256:02… --head yesterday.head
@@ -46,27 +47,15 @@ struct Verified {
 impl Verify {
     /// Does it.
     pub fn run(self, global: &Global) -> Result<(), Failure> {
-        let heads = self
-            .head
-            .iter()
-            .map(|path| read_head(path))
-            .collect::<Result<_, _>>()?;
-        let trust = Trust {
-            key: self.key,
-            heads,
-        };
+        let heads = self.head.iter().map(|path| read_head(path)).collect::<Result<_, _>>()?;
+        let trust = Trust { key: self.key, heads };
         let report = if self.file == Path::new("-") {
             verify(io::stdin().lock(), &self.file, &trust)
         } else {
-            let file = File::open(&self.file)
-                .map_err(|error| Failure::file("read", &self.file, &error))?;
+            let file = File::open(&self.file).map_err(|error| Failure::file("read", &self.file, &error))?;
             verify(BufReader::with_capacity(1 << 20, file), &self.file, &trust)
         };
-        Verified {
-            report: report?,
-            file: self.file,
-        }
-        .give(global.json)
+        Verified { report: report?, file: self.file }.give(global.json)
     }
 }
 
@@ -76,26 +65,16 @@ fn verify(reader: impl BufRead, file: &Path, trust: &Trust) -> Result<Report, Fa
 }
 
 fn read_head(path: &Path) -> Result<SignedHead, Failure> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
     SignedHead::parse(&text).map_err(|error| {
         Failure::new(Exit::NotRight, format!("{}: {error}", path.display()))
-            .hint("tail -n 1 EXPORT | jq -r .signed_head takes the head from an export")
+            .hint("tail -n 1 EXPORT | jq -jr .signed_head takes the head from an export")
     })
 }
 
 impl Answer for Verified {
     fn words(&self) -> String {
-        let Report {
-            origin,
-            from,
-            size,
-            head,
-            signed_at,
-            signature,
-            tally,
-            ..
-        } = &self.report;
+        let Report { origin, from, size, head, signed_at, signature, tally, .. } = &self.report;
         let signed = match signature {
             SignatureCheck::Verified => "by the key given",
             SignatureCheck::SelfNamedKey => {
@@ -115,14 +94,10 @@ impl Answer for Verified {
             text += &format!("\n  time      {} to {}", time_ms(first), time_ms(last));
         }
         if *from > 0 {
-            text +=
-                &format!("\n  note      begins at leaf {from}; what was before was not checked");
+            text += &format!("\n  note      begins at leaf {from}; what was before was not checked");
         }
         if tally.clock_set_back > 0 {
-            text += &format!(
-                "\n  note      the clock was set back {} times",
-                number(tally.clock_set_back)
-            );
+            text += &format!("\n  note      the clock was set back {} times", number(tally.clock_set_back));
         }
         if self.report.known_heads > 0 {
             text += &format!(

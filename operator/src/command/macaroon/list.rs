@@ -34,36 +34,15 @@ struct Macaroon {
 impl List {
     /// Does it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let answer = connect(&global.socket)
-            .await?
-            .macaroon_list(MacaroonListRequest {})
-            .await?
-            .into_inner();
-        Macaroons {
-            macaroons: answer.macaroons.into_iter().map(Macaroon::from).collect(),
-        }
-        .give(global.json)
+        let answer = connect(&global.socket).await?.macaroon_list(MacaroonListRequest {}).await?.into_inner();
+        Macaroons { macaroons: answer.macaroons.into_iter().map(Macaroon::from).collect() }.give(global.json)
     }
 }
 
 impl From<MacaroonInfo> for Macaroon {
     fn from(info: MacaroonInfo) -> Self {
-        let MacaroonInfo {
-            id,
-            node,
-            client,
-            expires,
-            address,
-            revoked,
-        } = info;
-        Self {
-            id,
-            node,
-            client,
-            expires,
-            address,
-            revoked,
-        }
+        let MacaroonInfo { id, node, client, expires, address, revoked } = info;
+        Self { id, node, client, expires, address, revoked }
     }
 }
 
@@ -91,10 +70,6 @@ impl Answer for Macaroons {
                 plain(&m.client)
             )
         };
-        self.macaroons
-            .iter()
-            .map(line)
-            .collect::<Vec<_>>()
-            .join("\n")
+        self.macaroons.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }

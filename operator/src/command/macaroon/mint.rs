@@ -17,8 +17,11 @@ use crate::new_file::{self, Readers};
 use crate::wording::plain;
 
 const AFTER: &str = "\
+The policy says what a client may; a macaroon only says who asks.
+
   strongroom macaroon mint alice --out signer.macaroon
-  strongroom macaroon mint alice --out signer.macaroon --expires-in 90d --address 10.0.0.7";
+  strongroom macaroon mint alice --out signer.macaroon \\
+      --expires-in 90d --address 10.0.0.7";
 
 /// Make a macaroon for a node.
 #[derive(Args)]
@@ -61,19 +64,10 @@ impl Mint {
         };
         let answer = daemon.macaroon_mint(request).await?.into_inner();
         new_file::write(&self.out, Readers::Owner, &answer.macaroon).map_err(|failure| {
-            failure.hint(format!(
-                "it was made: strongroom macaroon revoke {}",
-                answer.id
-            ))
+            failure.hint(format!("it was made: strongroom macaroon revoke {}", answer.id))
         })?;
         let (node, client) = (self.node.to_string(), self.client.to_string());
-        Minted {
-            id: answer.id,
-            node,
-            client,
-            file: self.out,
-        }
-        .give(global.json)
+        Minted { id: answer.id, node, client, file: self.out }.give(global.json)
     }
 }
 

@@ -27,18 +27,9 @@ struct Revoked {
 impl Revoke {
     /// Does it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let request = MacaroonRevokeRequest {
-            id: self.id.clone(),
-        };
-        connect(&global.socket)
-            .await?
-            .macaroon_revoke(request)
-            .await?;
-        Revoked {
-            id: self.id,
-            revoked: true,
-        }
-        .give(global.json)
+        let request = MacaroonRevokeRequest { id: self.id.clone() };
+        connect(&global.socket).await?.macaroon_revoke(request).await?;
+        Revoked { id: self.id, revoked: true }.give(global.json)
     }
 }
 

@@ -20,14 +20,20 @@ use crate::secret::{self, Secret};
 use crate::terminal::Terminal;
 
 const AFTER: &str = "\
-Without an import the appliance makes the seed, and nobody need ever see it. An imported seed was known elsewhere and
-is marked imported-hot for ever.
+Without an import the appliance makes the seed, and nobody need ever see it.
+An imported seed was known elsewhere and is marked imported-hot for ever.
 
   strongroom node add alice --out ./alice
-  strongroom node add alice --out ./alice --reveal-words       shows the 24 words once, for a backup on paper
-  strongroom node add bob --out ./bob --import-aezeed          asks for lnd's 24 words and their passphrase
-  strongroom node add bob --out ./bob --import-xprv --seed-fd 3 3< <(gpg -d xprv.gpg)
-  strongroom node add carol --out ./carol --macaroon-address 10.0.0.7 --macaroon-expires-in 90d";
+
+Show the 24 words of the new seed once, for a backup on paper:
+  strongroom node add alice --out ./alice --reveal-words
+
+Ask for an existing lnd's 24 words and their passphrase:
+  strongroom node add bob --out ./bob --import-aezeed
+
+Read an extended private key without a trace in the shell's history:
+  strongroom node add bob --out ./bob --import-xprv \\
+      --seed-fd 3 3< <(gpg -d xprv.gpg)";
 
 /// Add an lnd node: a new seed, or an imported one.
 #[derive(Args)]
@@ -85,18 +91,14 @@ impl Add {
             name: self.name.to_string(),
             seed: Some(self.seed(&words)?),
             macaroon_expires_in: expires_in(self.macaroon_expires_in)?,
-            macaroon_address: self
-                .macaroon_address
-                .map_or_else(String::new, |ip| ip.to_string()),
+            macaroon_address: self.macaroon_address.map_or_else(String::new, |ip| ip.to_string()),
         };
         let mut export = daemon.node_add(request).await?.into_inner();
         let made: Secret = Zeroizing::new(std::mem::take(&mut export.words));
         let shown = words.give(&made);
         let written = folder.write(export).map_err(|failure| {
-            failure.hint(format!(
-                "the node was added: strongroom node export {} and macaroon mint",
-                self.name
-            ))
+            failure
+                .hint(format!("the node was added: strongroom node export {} and macaroon mint", self.name))
         });
         // Both were tried, whatever became of the other.
         shown?;
@@ -114,9 +116,7 @@ impl Add {
         let question = "the new seed's 24 words will be shown on this terminal once; who sees them can take everything\n\
                         type yes to go on: ";
         if terminal.ask(question)? != "yes" {
-            return Err(
-                Failure::new(Exit::Failed, "nothing was done").hint("the answer was not yes")
-            );
+            return Err(Failure::new(Exit::Failed, "nothing was done").hint("the answer was not yes"));
         }
         Ok(Words::Screen(terminal))
     }
@@ -128,29 +128,17 @@ impl Add {
         }
         if self.import_aezeed {
             let mut words = secret::read_some("24 words of the seed", self.seed_fd, "--seed-fd")?;
-            let given = words
-                .split(u8::is_ascii_whitespace)
-                .filter(|word| !word.is_empty())
-                .count();
+            let given = words.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count();
             if given != 24 {
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!("{given} words; an lnd seed has 24"),
-                ));
+                return Err(Failure::new(Exit::Usage, format!("{given} words; an lnd seed has 24")));
             }
             let mut passphrase = self.passphrase(self.seed_fd.is_none())?;
-            let (words, passphrase) = (
-                std::mem::take(&mut *words),
-                std::mem::take(&mut *passphrase),
-            );
+            let (words, passphrase) = (std::mem::take(&mut *words), std::mem::take(&mut *passphrase));
             return Ok(Seed::Aezeed(Aezeed { words, passphrase }));
         }
         let mut passphrase = self.passphrase(matches!(words, Words::Screen(_)))?;
         let reveal_words = !matches!(words, Words::Nowhere);
-        Ok(Seed::Generate(Generate {
-            reveal_words,
-            passphrase: std::mem::take(&mut *passphrase),
-        }))
+        Ok(Seed::Generate(Generate { reveal_words, passphrase: std::mem::take(&mut *passphrase) }))
     }
 
     /// The passphrase of the words: given, asked for, or empty.
@@ -158,11 +146,7 @@ impl Add {
         if self.passphrase_fd.is_none() && !ask {
             return Ok(Secret::default());
         }
-        secret::read(
-            "passphrase of the words (empty for none): ",
-            self.passphrase_fd,
-            "--passphrase-fd",
-        )
+        secret::read("passphrase of the words (empty for none): ", self.passphrase_fd, "--passphrase-fd")
     }
 }
 
@@ -176,28 +160,19 @@ impl Words {
             Self::Screen(terminal) => {
                 // Numbered, six a line: made to be copied by hand and read back.
                 let mut text = Zeroizing::new(String::with_capacity(1024));
-                for (at, word) in words
-                    .split(u8::is_ascii_whitespace)
-                    .filter(|word| !word.is_empty())
-                    .enumerate()
+                for (at, word) in
+                    words.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).enumerate()
                 {
                     let word = str::from_utf8(word).unwrap_or("?");
                     text.push_str(if at % 6 == 0 { "\n" } else { "  " });
-                    for part in [
-                        if at < 9 { " " } else { "" },
-                        &(at + 1).to_string(),
-                        " ",
-                        word,
-                    ] {
+                    for part in [if at < 9 { " " } else { "" }, &(at + 1).to_string(), " ", word] {
                         text.push_str(part);
                     }
                     (word.len()..8).for_each(|_| text.push(' '));
                 }
                 terminal.clear()?;
                 terminal.write(&text)?;
-                terminal.ask(
-                    "\n\npress Enter when they are written down; the screen is cleared then ",
-                )?;
+                terminal.ask("\n\npress Enter when they are written down; the screen is cleared then ")?;
                 terminal.clear()
             }
         }

@@ -27,10 +27,7 @@ impl Export {
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut daemon = connect(&global.socket).await?;
         let folder = Folder::prepare(&self.out)?;
-        let export = daemon
-            .node_export_again(NodeExportRequest { name: self.name })
-            .await?
-            .into_inner();
+        let export = daemon.node_export_again(NodeExportRequest { name: self.name }).await?.into_inner();
         folder.write(export)?.give(global.json)
     }
 }

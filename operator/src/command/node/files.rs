@@ -36,9 +36,7 @@ impl Folder {
     /// Makes the folder if need be, and refuses one with files that would be overwritten.
     pub fn prepare(path: &Path) -> Result<Self, Failure> {
         new_file::folder(path)?;
-        let path = path
-            .canonicalize()
-            .map_err(|error| Failure::file("use", path, &error))?;
+        let path = path.canonicalize().map_err(|error| Failure::file("use", path, &error))?;
         for file in [ACCOUNTS, CERTIFICATE, MACAROON] {
             new_file::must_be_free(&path.join(file))?;
         }
@@ -54,25 +52,11 @@ impl Folder {
         if let Some(path) = &signer_macaroon {
             new_file::write(path, Readers::Owner, &export.macaroon)?;
         }
-        new_file::write(
-            &accounts_json,
-            Readers::All,
-            export.accounts_json.as_bytes(),
-        )?;
+        new_file::write(&accounts_json, Readers::All, export.accounts_json.as_bytes())?;
         new_file::write(&tls_cert, Readers::All, export.tls_cert_pem.as_bytes())?;
-        let lnd_conf = export
-            .lnd_conf
-            .replace("{dir}", &self.path.display().to_string());
+        let lnd_conf = export.lnd_conf.replace("{dir}", &self.path.display().to_string());
         let (name, identity, seed_origin) = (export.name, export.identity, export.seed_origin);
-        Ok(Written {
-            name,
-            identity,
-            seed_origin,
-            accounts_json,
-            tls_cert,
-            signer_macaroon,
-            lnd_conf,
-        })
+        Ok(Written { name, identity, seed_origin, accounts_json, tls_cert, signer_macaroon, lnd_conf })
     }
 }
 
@@ -80,10 +64,7 @@ impl Answer for Written {
     fn words(&self) -> String {
         let macaroon = match &self.signer_macaroon {
             Some(path) => format!("{}  (a credential: keep it to lnd's user)", path.display()),
-            None => format!(
-                "none; strongroom macaroon mint {} --out FILE makes one",
-                plain(&self.name)
-            ),
+            None => format!("none; strongroom macaroon mint {} --out FILE makes one", plain(&self.name)),
         };
         let seed = if self.seed_origin == "imported-hot" {
             "imported-hot: it was known elsewhere, so Strongroom can hold it to a policy but not isolate it"

@@ -22,15 +22,8 @@ struct Nodes {
 impl List {
     /// Does it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let answer = connect(&global.socket)
-            .await?
-            .node_list(NodeListRequest {})
-            .await?
-            .into_inner();
-        Nodes {
-            nodes: answer.nodes.into_iter().map(NodeState::from).collect(),
-        }
-        .give(global.json)
+        let answer = connect(&global.socket).await?.node_list(NodeListRequest {}).await?.into_inner();
+        Nodes { nodes: answer.nodes.into_iter().map(NodeState::from).collect() }.give(global.json)
     }
 }
 
@@ -39,10 +32,6 @@ impl Answer for Nodes {
         if self.nodes.is_empty() {
             return "no nodes; strongroom node add NAME --out DIR adds one".to_owned();
         }
-        self.nodes
-            .iter()
-            .map(NodeState::words)
-            .collect::<Vec<_>>()
-            .join("\n\n")
+        self.nodes.iter().map(NodeState::words).collect::<Vec<_>>().join("\n\n")
     }
 }

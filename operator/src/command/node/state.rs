@@ -44,11 +44,7 @@ impl From<NodeStatus> for NodeState {
 impl NodeState {
     /// For people.
     pub fn words(&self) -> String {
-        let identity = if self.identity.is_empty() {
-            "sealed"
-        } else {
-            &self.identity
-        };
+        let identity = if self.identity.is_empty() { "sealed" } else { &self.identity };
         let last = match self.last_request {
             0 => "no request yet".to_owned(),
             seconds => format!("last request {}", time(seconds)),

@@ -32,8 +32,8 @@ pub struct Checked {
 impl Check {
     /// Does it.
     pub fn run(self, global: &Global) -> Result<(), Failure> {
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| Failure::file("read", &self.file, &error))?;
+        let text =
+            std::fs::read_to_string(&self.file).map_err(|error| Failure::file("read", &self.file, &error))?;
         Checked::of(&self.file, &text)?.give(global.json)
     }
 }
@@ -42,13 +42,7 @@ impl Checked {
     /// Checks `text`, which stands in `file`.
     pub fn of(file: &Path, text: &str) -> Result<Self, Failure> {
         let policy = Policy::from_toml(text).map_err(|error| {
-            let what = format!(
-                "{}:{}: {}: {}",
-                file.display(),
-                error.line,
-                error.key,
-                error.problem
-            );
+            let what = format!("{}:{}: {}: {}", file.display(), error.line, error.key, error.problem);
             Failure::new(Exit::NotRight, what)
                 .hint("strongroom policy init writes a complete file to compare with")
         })?;
@@ -57,11 +51,7 @@ impl Checked {
             profile: policy.profile().to_owned(),
             network: policy.network().to_string(),
             digest: super::digest(&policy),
-            observed_rules: policy
-                .observed_rules()
-                .iter()
-                .map(|tag| tag.0.to_owned())
-                .collect(),
+            observed_rules: policy.observed_rules().iter().map(|tag| tag.0.to_owned()).collect(),
         })
     }
 }

@@ -17,9 +17,10 @@ Profiles:
   cautious  everything enforced; enough for an ordinary day of lnd
   lab       the same limits, nothing enforced; on regtest and simnet only
 
-No limit has a default: the file is complete, and read by strongroomd as a whole or not at all.
+No limit has a default: the file is complete, and strongroomd reads it as a
+whole or not at all.
 
-  strongroom policy init --profile cautious --network mainnet --out /etc/strongroom/policy.toml
+  strongroom policy init --profile cautious --network mainnet
   strongroom policy init --profile lab --network regtest --out -";
 
 /// Write a complete policy file from a profile.
@@ -58,9 +59,6 @@ impl Init {
 
 impl Answer for Written {
     fn words(&self) -> String {
-        format!(
-            "{}\nread it and set its limits before it is used",
-            self.checked.words()
-        )
+        format!("{}\nread it and set its limits before it is used", self.checked.words())
     }
 }

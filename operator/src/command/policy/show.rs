@@ -23,18 +23,9 @@ struct InForce {
 impl Show {
     /// Does it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let answer = connect(&global.socket)
-            .await?
-            .policy_show(PolicyShowRequest {})
-            .await?
-            .into_inner();
+        let answer = connect(&global.socket).await?.policy_show(PolicyShowRequest {}).await?.into_inner();
         let (digest, observed_rules, toml) = (answer.digest, answer.observed_rules, answer.toml);
-        InForce {
-            digest,
-            observed_rules,
-            toml,
-        }
-        .give(global.json)
+        InForce { digest, observed_rules, toml }.give(global.json)
     }
 }
 
