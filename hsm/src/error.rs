@@ -34,12 +34,12 @@ pub enum HsmError {
         /// What the token answered.
         reason: String,
     },
-    /// The module could not be loaded.
-    #[error("PKCS#11 module {path} cannot be loaded: {reason}")]
+    /// The module could not be loaded or started.
+    #[error("PKCS#11 module {path} cannot be used: {reason}")]
     NoModule {
         /// The module's path.
         path: String,
-        /// What the loader said.
+        /// What the loader, or the module, said.
         reason: String,
     },
     /// No initialised token matches the URI.
@@ -140,6 +140,12 @@ impl From<Pkcs11Error> for HsmError {
 }
 
 impl HsmError {
+    /// Whether module or token is not there (any more): nothing is wrong with keys or PIN, and
+    /// opening it again is worth a try once it is back.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::NoModule { .. } | Self::NoToken { .. })
+    }
+
     /// The PKCS#11 return value behind this error, if there is one.
     pub(crate) fn code(&self) -> Option<RvError> {
         match self {
@@ -171,7 +177,7 @@ impl HsmError {
 
     /// Whether this is how some module reports a failed GCM tag. SoftHSM says
     /// CKR_GENERAL_ERROR, kryoptic CKR_ENCRYPTED_DATA_INVALID; PKCS#11 3.0 has
-    /// CKR_AEAD_DECRYPT_FAILED (0x35), which cryptoki 0.12 does not name.
+    /// CKR_AEAD_DECRYPT_FAILED (0x42), which cryptoki 0.12 does not name.
     pub(crate) fn may_be_bad_tag(&self) -> bool {
         use RvError as R;
         matches!(
@@ -183,7 +189,7 @@ impl HsmError {
                     | R::EncryptedDataLenRange
                     | R::DataInvalid
                     | R::SignatureInvalid
-                    | R::UnknownErrorCode(0x35)
+                    | R::UnknownErrorCode(0x42)
                     | R::VendorDefined(_)
             )
         )

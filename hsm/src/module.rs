@@ -17,6 +17,7 @@ use crate::error::HsmError;
 use crate::uri::TokenUri;
 
 pub(crate) struct Module {
+    path: PathBuf,
     pkcs11: Pkcs11,
     state: Mutex<State>,
 }
@@ -24,6 +25,7 @@ pub(crate) struct Module {
 /// The module, locked for one caller.
 pub(crate) struct Entered<'a> {
     pub(crate) pkcs11: &'a Pkcs11,
+    path: &'a Path,
     state: MutexGuard<'a, State>,
 }
 
@@ -47,7 +49,7 @@ impl Module {
             path: path.display().to_string(),
             reason: error.to_string(),
         })?;
-        let module = Arc::new(Self { pkcs11, state: Mutex::default() });
+        let module = Arc::new(Self { path: path.to_owned(), pkcs11, state: Mutex::default() });
         loaded.insert(path.to_owned(), module.clone());
         Ok(module)
     }
@@ -71,7 +73,7 @@ impl Module {
         // A panic under the lock can only have come from a module's binding; what it left
         // behind is found out by the next call.
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Entered { pkcs11: &self.pkcs11, state }
+        Entered { pkcs11: &self.pkcs11, path: &self.path, state }
     }
 }
 
@@ -86,9 +88,12 @@ impl Entered<'_> {
             // Somebody beside us in this process uses the module: that is allowed.
             Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(error) => {
-                let error = HsmError::from(error);
+                let error = gone_or(error);
                 return Err(match error.code() {
-                    Some(_) => HsmError::Gone(error.to_string()),
+                    Some(_) => HsmError::NoModule {
+                        path: self.path.display().to_string(),
+                        reason: format!("{error} (is its configuration set for this process?)"),
+                    },
                     None => error,
                 });
             }

@@ -4,6 +4,7 @@
 //! object with a final name is whole and has worked, and one with an unfinished name has never
 //! protected anything and may be destroyed.
 
+use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -210,10 +211,19 @@ pub(crate) fn sweep(session: &Session) -> Result<usize, HsmError> {
             }
         }
     }
-    for object in &rubbish {
-        session.destroy_object(*object)?;
+    let mut swept = 0;
+    for object in rubbish {
+        match session.destroy_object(object).map_err(HsmError::from) {
+            Ok(()) => swept += 1,
+            Err(error) if error.says_gone() && error.code() != Some(RvError::ObjectHandleInvalid) => {
+                return Err(error);
+            }
+            // Some wreckage cannot even be destroyed. It has no name that is looked for, so it
+            // is no reason not to start.
+            Err(_) => {}
+        }
     }
-    Ok(rubbish.len())
+    Ok(swept)
 }
 
 /// Whether a key object has neither an identifier nor any sign of key material. A whole key,

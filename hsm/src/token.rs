@@ -23,7 +23,8 @@ use crate::uri::TokenUri;
 
 /// An open token with its keys. `Send + Sync`; calls to one module wait for each other.
 ///
-/// Calls block for as long as the module does. Dropping a token logs out and closes it.
+/// Calls block for as long as the module does. A forked child would share the login: never fork
+/// a process that holds a token. Dropping a token logs out and closes it.
 pub struct Token {
     link: Link,
     keys: Keys,
@@ -161,9 +162,15 @@ impl Token {
     /// Proves that the token is there and its sealing key works, by using it once.
     ///
     /// # Errors
-    /// [`HsmError::Gone`]: this token is dead, and secrets that depend on it should be erased.
+    /// [`HsmError::Gone`] only: this token is dead, and secrets that depend on it should be
+    /// erased.
     pub fn heartbeat(&self) -> Result<(), HsmError> {
-        self.call(|_, session| self.canary.open(session, self.keys.sealing))
+        match self.call(|_, session| self.canary.open(session, self.keys.sealing)) {
+            // The refusal did not repeat on a fresh session, or it would be Gone.
+            Ok(()) | Err(HsmError::Pkcs11 { .. }) => Ok(()),
+            Err(gone @ HsmError::Gone(_)) => Err(gone),
+            Err(other) => Err(HsmError::Gone(other.to_string())),
+        }
     }
 
     /// Tries everything this product may ask of a token, on session keys that vanish.

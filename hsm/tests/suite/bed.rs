@@ -34,6 +34,8 @@ pub struct Expected {
     pub misses_its_store: bool,
     /// Lengths of ECDSA input, of those tried, that the module itself accepts.
     pub ecdsa_lengths: &'static [usize],
+    /// Copies of an unsealed secret that the module itself keeps in memory.
+    pub copies_kept: usize,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
                 absent: &[],
                 tries: None,
                 misses_its_store: true,
+                copies_kept: 0,
                 ecdsa_lengths: &[0, 1, 20, 31, 32, 33, 48, 64],
             },
             // Its minimal build against Debian's OpenSSL knows NIST curves only.
@@ -59,6 +62,7 @@ impl Kind {
                 tries: Some(9),
                 // It holds the database open, whatever its name.
                 misses_its_store: false,
+                copies_kept: 0,
                 ecdsa_lengths: &[0, 1, 20, 31, 32, 33, 48, 64],
             },
         }
@@ -166,6 +170,8 @@ pub fn isolated_with(name: &str, prepare: impl FnOnce(&mut Command), test: impl 
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    // For --nocapture: the figures that tests report.
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
     // A mistyped name would run no test, and succeed.
     assert!(dir.path().join("passed").exists(), "{name} is not this test's full name");
 }

@@ -24,7 +24,7 @@ fn the_self_test_finds_what_the_module_can_do() {
         }
         let shown = found.to_string();
         assert_eq!(shown.lines().count(), 1 + Capability::ALL.len());
-        println!("{shown}");
+        eprintln!("{shown}");
         // Nothing of the self-test stays on the token.
         made.token.close();
         let raw = bed.raw();

@@ -100,6 +100,23 @@ fn an_open_token_lends_its_login_to_nobody() {
 }
 
 #[test]
+fn a_module_without_its_configuration_is_absent() {
+    isolated("pin::a_module_without_its_configuration_is_absent", |bed| {
+        let conf = std::env::var_os(bed.kind.variable()).unwrap();
+        fs::rename(&conf, bed.dir.join("elsewhere")).unwrap();
+        let error = refused(Token::open(&bed.uri, &pin()));
+        assert!(error.is_absence(), "{error}");
+        match bed.kind {
+            Kind::SoftHsm => assert!(error.to_string().contains("configuration"), "{error}"),
+            // It starts without a slot.
+            Kind::Kryoptic => assert!(matches!(error, HsmError::NoToken { .. }), "{error}"),
+        }
+        fs::rename(bed.dir.join("elsewhere"), conf).unwrap();
+        drop(bed.initialise());
+    });
+}
+
+#[test]
 fn no_error_shows_a_pin() {
     isolated("pin::no_error_shows_a_pin", |bed| {
         let error = refused(Token::open(&bed.uri, &wrong_pin()));
