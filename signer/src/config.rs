@@ -71,9 +71,7 @@ impl FromStr for PinFrom {
             Some(("credential", name)) if !name.is_empty() && !name.contains('/') => {
                 Ok(Self::Credential(name.to_owned()))
             }
-            Some(("fd", n)) => {
-                n.parse().ok().filter(|n| *n > 2).map(Self::Fd).ok_or_else(unknown)
-            }
+            Some(("fd", n)) => n.parse().ok().filter(|n| *n > 2).map(Self::Fd).ok_or_else(unknown),
             _ => Err(unknown()),
         }
     }
@@ -194,22 +192,55 @@ impl Config {
             if ok { Ok(()) } else { Err(ConfigError::Range { file: file.to_owned(), key, value, allowed }) }
         };
         let l = &self.limits;
-        range((50..=4_500).contains(&l.deadline_ms), "limits.deadline_ms", l.deadline_ms.to_string(),
-            "50 to 4500, below lnd's remotesigner.timeout of 5000")?;
-        range((8..=65_536).contains(&l.max_connections), "limits.max_connections", l.max_connections.to_string(),
-            "8 to 65536")?;
-        range((65_536..=16_777_216).contains(&l.max_request_bytes), "limits.max_request_bytes",
-            l.max_request_bytes.to_string(), "65536 to 16777216")?;
-        range((64..=1_048_576).contains(&l.max_queue), "limits.max_queue", l.max_queue.to_string(), "64 to 1048576")?;
-        range(l.max_musig2_sessions <= 10_000, "limits.max_musig2_sessions", l.max_musig2_sessions.to_string(),
-            "at most 10000")?;
-        range((1..=86_400).contains(&l.musig2_session_seconds), "limits.musig2_session_seconds",
-            l.musig2_session_seconds.to_string(), "1 to 86400")?;
-        range(!self.lnd.hosts.is_empty(), "lnd.hosts", "empty".to_owned(),
-            "at least one host name or address that lnd dials")?;
+        range(
+            (50..=4_500).contains(&l.deadline_ms),
+            "limits.deadline_ms",
+            l.deadline_ms.to_string(),
+            "50 to 4500, below lnd's remotesigner.timeout of 5000",
+        )?;
+        range(
+            (8..=65_536).contains(&l.max_connections),
+            "limits.max_connections",
+            l.max_connections.to_string(),
+            "8 to 65536",
+        )?;
+        range(
+            (65_536..=16_777_216).contains(&l.max_request_bytes),
+            "limits.max_request_bytes",
+            l.max_request_bytes.to_string(),
+            "65536 to 16777216",
+        )?;
+        range(
+            (64..=1_048_576).contains(&l.max_queue),
+            "limits.max_queue",
+            l.max_queue.to_string(),
+            "64 to 1048576",
+        )?;
+        range(
+            l.max_musig2_sessions <= 10_000,
+            "limits.max_musig2_sessions",
+            l.max_musig2_sessions.to_string(),
+            "at most 10000",
+        )?;
+        range(
+            (1..=86_400).contains(&l.musig2_session_seconds),
+            "limits.musig2_session_seconds",
+            l.musig2_session_seconds.to_string(),
+            "1 to 86400",
+        )?;
+        range(
+            !self.lnd.hosts.is_empty(),
+            "lnd.hosts",
+            "empty".to_owned(),
+            "at least one host name or address that lnd dials",
+        )?;
         if let Some(metrics) = &self.metrics {
-            range(metrics.listen.ip().is_loopback(), "metrics.listen", metrics.listen.to_string(),
-                "a loopback address: metrics name amounts and have no authentication")?;
+            range(
+                metrics.listen.ip().is_loopback(),
+                "metrics.listen",
+                metrics.listen.to_string(),
+                "a loopback address: metrics name amounts and have no authentication",
+            )?;
         }
         Ok(())
     }

@@ -80,10 +80,8 @@ pub fn run(config: &Path, check: bool, log_json: bool) -> Result<(), DaemonError
     announce(&policy);
     let metrics = Arc::new(Metrics::new().map_err(door("metrics"))?);
     let appliance = Appliance::new(config, policy, text, digest, metrics)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(door("runtime"))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(door("runtime"))?;
     let served = runtime.block_on(serve(&appliance));
     appliance.seal("the daemon stops");
     runtime.shutdown_timeout(Duration::from_secs(3));
@@ -130,12 +128,16 @@ async fn serve(appliance: &Arc<Appliance>) -> Result<(), DaemonError> {
     let config = appliance.config();
 
     // The LND door opens before the keys do: lnd takes a closed door for a reason to shut down.
-    let lnd = TcpListener::bind(config.lnd.listen).await.map_err(door(format!("lnd.listen {}", config.lnd.listen)))?;
+    let lnd = TcpListener::bind(config.lnd.listen)
+        .await
+        .map_err(door(format!("lnd.listen {}", config.lnd.listen)))?;
     let local = lnd.local_addr().map_err(door("lnd.listen"))?;
     let socket = bind_socket(&config.operator.socket)?;
     let metrics = match &config.metrics {
         None => None,
-        Some(m) => Some(TcpListener::bind(m.listen).await.map_err(door(format!("metrics.listen {}", m.listen)))?),
+        Some(m) => {
+            Some(TcpListener::bind(m.listen).await.map_err(door(format!("metrics.listen {}", m.listen)))?)
+        }
     };
 
     let mut tasks = tokio::task::JoinSet::new();
@@ -189,7 +191,8 @@ async fn serve_lnd(
     let wallet = WalletKitServer::new(WalletKitDoor::new(appliance.clone()))
         .max_decoding_message_size(limits.max_request_bytes)
         .max_encoding_message_size(usize::MAX);
-    let signer = SignerServer::new(SignerDoor::new(appliance.clone())).max_decoding_message_size(limits.max_request_bytes);
+    let signer = SignerServer::new(SignerDoor::new(appliance.clone()))
+        .max_decoding_message_size(limits.max_request_bytes);
     Server::builder()
         .max_concurrent_streams(Some(256))
         .max_frame_size(Some(1 << 20))
@@ -252,7 +255,8 @@ fn bind_socket(path: &Path) -> Result<UnixListener, DaemonError> {
 
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be watched; stopping");
         return;
     };

@@ -24,7 +24,12 @@ pub struct Client {
 /// Walks one request down the line.
 ///
 /// `parse` reads the request against the node's public keys; `sign` uses the approval up and gives the answer.
-pub async fn walk<T, P, S, A>(appliance: &Arc<Appliance>, client: &Client, parse: P, sign: S) -> Result<A, Refusal>
+pub async fn walk<T, P, S, A>(
+    appliance: &Arc<Appliance>,
+    client: &Client,
+    parse: P,
+    sign: S,
+) -> Result<A, Refusal>
 where
     T: Subject,
     P: FnOnce(&OpenNode) -> Result<T, Refusal>,
@@ -69,7 +74,7 @@ where
 }
 
 /// Runs `step` so that a panic in it is a refusal of this request and nothing else.
-fn guarded<A>(step: impl FnOnce() -> Result<A, Refusal>) -> Result<A, Refusal> {
+pub fn guarded<A>(step: impl FnOnce() -> Result<A, Refusal>) -> Result<A, Refusal> {
     std::panic::catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
         tracing::error!("a step of the line panicked; the request is refused");
         Err(Refusal::Internal("a step of the line panicked".to_owned()))

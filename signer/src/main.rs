@@ -10,13 +10,17 @@ use clap::Parser;
 /// It listens for lnd on `lnd.listen` (TLS, macaroon) and for `strongroom`, the operator's command, on the Unix socket
 /// `operator.socket`. It starts sealed unless `appliance.pin` names a systemd credential or an inherited descriptor.
 #[derive(Parser)]
-#[command(name = "strongroomd", version, after_help = "\
+#[command(
+    name = "strongroomd",
+    version,
+    after_help = "\
 Examples:
   strongroomd --config /etc/strongroom/strongroom.toml
   strongroomd --config /etc/strongroom/strongroom.toml --check    check configuration and policy, then leave
 
 Logs go to standard error; STRONGROOM_LOG sets their level (error, warn, info, debug), --log-json their form.
-Exit status: 0 stopped in good order, 1 a fault, 2 a configuration or policy that it does not start with.")]
+Exit status: 0 stopped in good order, 1 a fault, 2 a configuration or policy that it does not start with."
+)]
 struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]

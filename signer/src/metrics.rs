@@ -1,7 +1,8 @@
 //! Prometheus metrics. Names begin with `strongroom_`; nothing here is secret, amounts included.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// All metrics of the daemon.
@@ -58,8 +59,10 @@ impl Metrics {
             Ok::<_, prometheus::Error>(metric)
         };
         let seconds = || vec![0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0];
-        let token_failures =
-            IntCounter::new("strongroom_token_failures_total", "heartbeats of the PKCS#11 token that failed")?;
+        let token_failures = IntCounter::new(
+            "strongroom_token_failures_total",
+            "heartbeats of the PKCS#11 token that failed",
+        )?;
         registry.register(Box::new(token_failures.clone()))?;
         Ok(Self {
             decisions: counters(
@@ -68,8 +71,16 @@ impl Metrics {
                 &["node", "operation", "kind", "verdict"],
             )?,
             violations: counters("strongroom_violations_total", "rules broken", &["rule", "mode"])?,
-            turned_away: counters("strongroom_turned_away_total", "requests refused before a decision", &["reason"])?,
-            decide_seconds: histogram("strongroom_decide_seconds", "from request to recorded decision", seconds())?,
+            turned_away: counters(
+                "strongroom_turned_away_total",
+                "requests refused before a decision",
+                &["reason"],
+            )?,
+            decide_seconds: histogram(
+                "strongroom_decide_seconds",
+                "from request to recorded decision",
+                seconds(),
+            )?,
             flush_seconds: histogram("strongroom_flush_seconds", "one durable flush", seconds())?,
             flush_group: histogram(
                 "strongroom_flush_group",

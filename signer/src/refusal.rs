@@ -122,7 +122,9 @@ mod tests {
             Violation::new(strongroom_policy::Tag("fee-absolute"), "9 sat", "at most 8 sat"),
         ])
         .to_string();
-        for part in ["onchain-destination", "5 sat to x", "the allowlist", "fee-absolute", "9 sat", "at most 8 sat"] {
+        for part in
+            ["onchain-destination", "5 sat to x", "the allowlist", "fee-absolute", "9 sat", "at most 8 sat"]
+        {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
     }

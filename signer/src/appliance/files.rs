@@ -63,14 +63,22 @@ impl StateDir {
         use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
         let wrong = |because: String| FileError { path: path.display().to_string(), because };
         if !path.exists() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| wrong(e.to_string()))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|e| wrong(e.to_string()))?;
         }
         let mode = fs::metadata(path).map_err(|e| wrong(e.to_string()))?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(wrong(format!("mode is {mode:o}: only its owner may enter (chmod 700)")));
         }
         let dir = Self(path.to_owned());
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.nodes()).map_err(|e| wrong(e.to_string()))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir.nodes())
+            .map_err(|e| wrong(e.to_string()))?;
         Ok(dir)
     }
 
@@ -100,7 +108,8 @@ impl StateDir {
 
     /// Every node's file, by name.
     pub fn node_files(&self) -> Result<Vec<NodeFile>, FileError> {
-        let wrong = |e: io::Error| FileError { path: self.nodes().display().to_string(), because: e.to_string() };
+        let wrong =
+            |e: io::Error| FileError { path: self.nodes().display().to_string(), because: e.to_string() };
         let mut files = Vec::new();
         for entry in fs::read_dir(self.nodes()).map_err(wrong)? {
             let path = entry.map_err(wrong)?.path();

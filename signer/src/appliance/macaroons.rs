@@ -106,7 +106,8 @@ impl Macaroons {
         expires: Option<u64>,
         address: Option<IpAddr>,
     ) -> Result<(String, Vec<u8>), RegisterError> {
-        let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| RegisterError::Random(e.to_string()));
+        let random =
+            |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| RegisterError::Random(e.to_string()));
         let (mut root, mut id) = ([0u8; 32], [0u8; 8]);
         random(&mut root)?;
         random(&mut id)?;

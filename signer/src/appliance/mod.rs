@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use strongroom_audit as audit;
-use strongroom_hsm::{AuditPublicKey, Capabilities, Initialised, LockedBytes, Pin, SealContext, SealedBlob, Token};
+use strongroom_hsm::{
+    AuditPublicKey, Capabilities, Initialised, LockedBytes, Pin, SealContext, SealedBlob, Token,
+};
 use strongroom_policy::{NodeName, Policy};
 
 pub use files::{ApplianceFile, FileError, NodeFile, StateDir};
@@ -116,7 +118,9 @@ impl Appliance {
                     file.network
                 )));
             }
-            Some(_) => State::Sealed { because: "the daemon has started and was not unsealed yet".to_owned() },
+            Some(_) => {
+                State::Sealed { because: "the daemon has started and was not unsealed yet".to_owned() }
+            }
         };
         for tag in policy.observed_rules() {
             metrics.observed_rules.with_label_values(&[tag.0]).set(1);
@@ -209,9 +213,7 @@ impl Appliance {
     pub fn authenticate(&self, macaroon: &str, peer: Option<IpAddr>) -> Result<Client, Refusal> {
         let open = self.open_state()?;
         let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
-        open.macaroons
-            .authenticate(macaroon, now, peer)
-            .map_err(|e| Refusal::Unauthenticated(e.to_string()))
+        open.macaroons.authenticate(macaroon, now, peer).map_err(|e| Refusal::Unauthenticated(e.to_string()))
     }
 
     /// The journal, while open.
@@ -271,13 +273,21 @@ impl Appliance {
         self.open_with(token, &file, key)
     }
 
-    fn open_with(&self, token: Token, file: &ApplianceFile, key: LockedBytes) -> Result<Vec<NodeName>, ApplianceError> {
+    fn open_with(
+        &self,
+        token: Token,
+        file: &ApplianceFile,
+        key: LockedBytes,
+    ) -> Result<Vec<NodeName>, ApplianceError> {
         let reserve = self.config.limits.min_free_disk_mib << 20;
         let store = Arc::new(SledStore::open(&self.dir.store(), &StoreKey::new(key), reserve)?);
         let macaroons = Macaroons::open(store.clone())?;
         let (journal, keeper) = Journal::open(Opening {
             store,
-            origin: file.origin.parse().map_err(|e: audit::OriginError| ApplianceError::Journal(e.to_string()))?,
+            origin: file
+                .origin
+                .parse()
+                .map_err(|e: audit::OriginError| ApplianceError::Journal(e.to_string()))?,
             policy: self.policy.clone(),
             policy_digest: self.policy_digest,
             max_queue: self.config.limits.max_queue,
@@ -338,8 +348,10 @@ impl Appliance {
     /// Signs the journal's head with the audit key.
     pub fn sign_head(&self, chain: audit::Chain) -> Result<audit::SignedHead, ApplianceError> {
         let open = self.opened()?;
-        let file = self.dir.appliance()?.ok_or_else(|| ApplianceError::State("not initialised".to_owned()))?;
-        let origin = file.origin.parse().map_err(|e: audit::OriginError| ApplianceError::Journal(e.to_string()))?;
+        let file =
+            self.dir.appliance()?.ok_or_else(|| ApplianceError::State("not initialised".to_owned()))?;
+        let origin =
+            file.origin.parse().map_err(|e: audit::OriginError| ApplianceError::Journal(e.to_string()))?;
         let head = audit::Head::new(origin, chain, unix_now());
         let signature = open.token.sign_audit(&head.digest())?;
         let key = audit_key(open.token.audit_public_key())?;
@@ -349,7 +361,8 @@ impl Appliance {
     /// The header of an export that starts at the journal's beginning.
     pub fn export_header(&self) -> Result<audit::Header, ApplianceError> {
         let open = self.opened()?;
-        let file = self.dir.appliance()?.ok_or_else(|| ApplianceError::State("not initialised".to_owned()))?;
+        let file =
+            self.dir.appliance()?.ok_or_else(|| ApplianceError::State("not initialised".to_owned()))?;
         let origin: audit::Origin =
             file.origin.parse().map_err(|e: audit::OriginError| ApplianceError::Journal(e.to_string()))?;
         let key = audit_key(open.token.audit_public_key())?;

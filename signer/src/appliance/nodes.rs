@@ -83,7 +83,6 @@ fn session_limits(limits: &Limits) -> SessionLimits {
     SessionLimits {
         sessions: limits.max_musig2_sessions,
         lifetime: Duration::from_secs(limits.musig2_session_seconds),
-        ..SessionLimits::default()
     }
 }
 
@@ -102,9 +101,7 @@ pub(super) fn open(appliance: &Appliance, open: &Open, file: &NodeFile) -> Resul
         )));
     }
     let accounts = Arc::new(Accounts::new(keyring.account_xpubs()).map_err(seed_error)?);
-    open.journal
-        .open_node(file.name.clone(), accounts.clone())
-        .map_err(ApplianceError::Journal)?;
+    open.journal.open_node(file.name.clone(), accounts.clone()).map_err(ApplianceError::Journal)?;
     Ok(OpenNode::new(
         file.name.clone(),
         identity,
@@ -130,7 +127,8 @@ impl Appliance {
             return Err(ApplianceError::State(format!("node {name} exists already")));
         }
         let (seed, words) = self.seed(&open, from)?;
-        let keyring = Keyring::open(&seed, self.policy.network(), session_limits(self.limits())).map_err(seed_error)?;
+        let keyring =
+            Keyring::open(&seed, self.policy.network(), session_limits(self.limits())).map_err(seed_error)?;
         let identity = keyring.node_id().to_string();
         drop(keyring);
         if let Some(twin) = self.dir.node_files()?.iter().find(|n| n.identity == identity) {
@@ -164,7 +162,11 @@ impl Appliance {
         Ok(Added { accounts_json: accounts_json(&node)?, node, macaroon, words })
     }
 
-    fn seed(&self, open: &Open, from: SeedFrom) -> Result<(Seed, Option<Zeroizing<Vec<u8>>>), ApplianceError> {
+    fn seed(
+        &self,
+        open: &Open,
+        from: SeedFrom,
+    ) -> Result<(Seed, Option<Zeroizing<Vec<u8>>>), ApplianceError> {
         let text = |bytes: &[u8]| {
             std::str::from_utf8(bytes)
                 .map(|t| Zeroizing::new(t.to_owned()))

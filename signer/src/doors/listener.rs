@@ -97,9 +97,7 @@ impl Register {
         }
         let oldest = places.iter().find_map(|(number, holder)| match holder {
             Holder::Handshake(_) => Some(*number),
-            Holder::Open(switch) => {
-                (!switch.authenticated.load(Ordering::Relaxed)).then_some(*number)
-            }
+            Holder::Open(switch) => (!switch.authenticated.load(Ordering::Relaxed)).then_some(*number),
         });
         let freed = oldest.and_then(|number| places.remove(&number));
         drop(places);
@@ -126,7 +124,11 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let switch = &self.peer.place.switch;
         if switch.closing.load(Ordering::Acquire) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -203,11 +205,7 @@ fn admit(
     address: SocketAddr,
 ) {
     let number = register.next.fetch_add(1, Ordering::Relaxed);
-    let place = Arc::new(Place {
-        number,
-        switch: Arc::default(),
-        register: register.clone(),
-    });
+    let place = Arc::new(Place { number, switch: Arc::default(), register: register.clone() });
     let (acceptor, ready, register_) = (acceptor.clone(), ready.clone(), register.clone());
     // The register is locked until the handshake's handle is in it, so that the task cannot overtake it.
     let mut places = register.places.lock().unwrap_or_else(PoisonError::into_inner);

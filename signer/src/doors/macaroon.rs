@@ -144,7 +144,12 @@ impl Macaroon {
     }
 
     /// Checks signature and every caveat; `now` in Unix seconds, `peer` the connection's address.
-    pub fn verify(&self, root: &[u8; 32], now: i64, peer: Option<std::net::IpAddr>) -> Result<(), MacaroonError> {
+    pub fn verify(
+        &self,
+        root: &[u8; 32],
+        now: i64,
+        peer: Option<std::net::IpAddr>,
+    ) -> Result<(), MacaroonError> {
         if !same(&chain(root, &self.identifier, &self.caveats), &self.signature) {
             return Err(MacaroonError::Forged);
         }
@@ -258,7 +263,10 @@ mod tests {
         let only: std::net::IpAddr = "10.0.0.1".parse().expect("an address");
         assert_eq!(bound.verify(&ROOT, 0, None), Err(MacaroonError::WrongAddress(only)));
         assert_eq!(bound.verify(&ROOT, 0, "::ffff:10.0.0.1".parse().ok()), Ok(()));
-        assert!(matches!(minted(&["colour blue"]).verify(&ROOT, 0, None), Err(MacaroonError::UnknownCaveat(_))));
+        assert!(matches!(
+            minted(&["colour blue"]).verify(&ROOT, 0, None),
+            Err(MacaroonError::UnknownCaveat(_))
+        ));
     }
 
     /// The first-party example of libmacaroons' README ("this is our super secret key…", "we used our secret key",

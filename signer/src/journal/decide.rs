@@ -75,15 +75,15 @@ impl Keeper {
         };
         let known = Signed { store: self.store.as_ref(), node: &node };
         let (ask, learned) = books.channels.classify(&request, &books.accounts, &known);
-        let facts = match self.spend_facts(&node, &ask) {
-            Ok(facts) => facts,
+        let (facts, pin) = match self.spend_facts(&node, &ask) {
+            Ok(found) => found,
             Err(refusal) => return answer(reply, Err(refusal)),
         };
         let case = Case { node, client, operation: Operation::SignPsbt, ask: Ask::Spend(ask) };
         let verdict = self.policy.decide(&case, &facts);
         let effects = if verdict.allowed() {
             let Ask::Spend(ask) = &case.ask else { return };
-            match self.spend_effects(&case, ask, &request, &digest, &facts, &verdict, learned) {
+            match self.spend_effects(&case, ask, &request, &digest, (&facts, pin), &verdict, learned) {
                 Ok(effects) => effects,
                 Err(refusal) => return answer(reply, Err(refusal)),
             }
@@ -149,8 +149,11 @@ impl Keeper {
     /// A MuSig2 step.
     pub(super) fn musig2(&mut self, asked: Asked<Musig2Request>) {
         let Asked { node, client, request, reply } = asked;
-        let facts =
-            Facts { now: self.now(), musig2_sessions: request.open_sessions(), ..Facts::default() };
+        let facts = Facts {
+            now: self.now(),
+            musig2_sessions: u32::try_from(request.open_sessions()).unwrap_or(u32::MAX),
+            ..Facts::default()
+        };
         let case = Case { node, client, operation: Operation::Musig2, ask: Ask::Musig2(request.ask()) };
         let verdict = self.policy.decide(&case, &facts);
         let digest = request.digest();
@@ -159,7 +162,8 @@ impl Keeper {
 
     /// Index of the leaf that approved the same request before.
     fn approved_before(&self, node: &NodeName, digest: &[u8; 32]) -> Result<Option<u64>, Refusal> {
-        let value = self.store.get(&keys::digest(node, digest)).map_err(|e| Refusal::NotRecorded(e.to_string()))?;
+        let value =
+            self.store.get(&keys::digest(node, digest)).map_err(|e| Refusal::NotRecorded(e.to_string()))?;
         Ok(value.and_then(|v| v.try_into().ok()).map(u64::from_be_bytes))
     }
 
@@ -182,7 +186,9 @@ impl Keeper {
         self.release(reply, Ok(Approved::new(request, first)), true);
     }
 
-    fn spend_facts(&self, node: &NodeName, ask: &SpendAsk) -> Result<Facts, Refusal> {
+    /// The facts, and the index of the input that an approval's charges are pinned to: the one whose pinned charges
+    /// the transaction replaces, or its first.
+    fn spend_facts(&self, node: &NodeName, ask: &SpendAsk) -> Result<(Facts, usize), Refusal> {
         let unreadable = |e: crate::store::StoreError| Refusal::NotRecorded(e.to_string());
         let Some(books) = self.books.get(node) else {
             return Err(Refusal::Sealed(format!("node {node} is not open")));
@@ -192,23 +198,26 @@ impl Keeper {
         facts.already_charged =
             self.store.get(&keys::transaction(node, &ask.txid)).map_err(unreadable)?.is_some();
         (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
-        for input in &ask.inputs {
+        let mut pin = 0;
+        for (index, input) in ask.inputs.iter().enumerate() {
             let entry = self.store.get(&keys::amount(node, &input.outpoint)).map_err(unreadable)?;
             let Some(entry) = entry.as_deref().and_then(Entry::read) else { continue };
             if entry.amount != input.amount {
                 facts.amount_conflicts.push((input.outpoint, entry.amount, input.amount));
             }
             let (outflow, fee) = entry.pinned(now, window);
-            facts.replaced_outflow = facts.replaced_outflow.max(outflow);
-            facts.replaced_fee = facts.replaced_fee.max(fee);
+            if (outflow, fee) > (facts.replaced_outflow, facts.replaced_fee) {
+                (facts.replaced_outflow, facts.replaced_fee, pin) = (outflow, fee, index);
+            }
         }
         facts.channels_total = books.channels.open_capacity();
         let channel = channel_of(&ask.spend);
         if let Some(channel) = channel {
             facts.channel_known = books.channels.is_known(channel);
-            facts.channel_capacity = books.channels.capacity(channel).or_else(|| {
-                ask.inputs.iter().find(|i| i.outpoint == *channel).map(|i| i.amount)
-            });
+            facts.channel_capacity = books
+                .channels
+                .capacity(channel)
+                .or_else(|| ask.inputs.iter().find(|i| i.outpoint == *channel).map(|i| i.amount));
             facts.funded_by_us = books.allowances.funded_by_us(channel);
         }
         for (index, output) in (0u32..).zip(&ask.outputs) {
@@ -222,7 +231,7 @@ impl Keeper {
         facts.force_closes_in_window = books.allowances.force_closes(channel, now, window);
         (facts.unmatched_funding, facts.unmatched_funding_count) = books.allowances.unmatched(now, window);
         facts.open_reservations = books.channels.open_reservations();
-        Ok(facts)
+        Ok((facts, pin))
     }
 
     #[expect(clippy::too_many_arguments, reason = "one step of the line, with all that it stands on")]
@@ -232,7 +241,7 @@ impl Keeper {
         ask: &SpendAsk,
         request: &SignRequest,
         digest: &[u8; 32],
-        facts: &Facts,
+        (facts, pin): (&Facts, usize),
         verdict: &Verdict,
         learned: Learned,
     ) -> Result<Effects, Refusal> {
@@ -251,14 +260,14 @@ impl Keeper {
             effects.batch.put(keys::transaction(node, &ask.txid), serialize(request.transaction()));
         }
 
-        // Amounts: every input's, so that no later request can lie about one. Charges are pinned to the first
-        // input: of all transactions that spend it only one can confirm.
+        // Amounts: every input's, so that no later request can lie about one. Charges are pinned to one of
+        // them: of all transactions that spend it only one can confirm.
         let charges = &verdict.charges;
         for (index, input) in ask.inputs.iter().enumerate() {
             let name = keys::amount(node, &input.outpoint);
             let before = self.store.get(&name).map_err(|e| Refusal::NotRecorded(e.to_string()))?;
             let mut entry = before.as_deref().and_then(Entry::read).unwrap_or(Entry::new(input.amount));
-            let pinned = index == 0 && entry.pin(now, self.policy.window().seconds(), facts, charges);
+            let pinned = index == pin && entry.pin(now, self.policy.window().seconds(), facts, charges);
             if before.is_none() || pinned {
                 effects.batch.put(name, entry.write());
             }
@@ -267,10 +276,10 @@ impl Keeper {
         put_learned(&mut effects.batch, node, &learned);
         effects.learned = Some(learned);
 
-        let fundings = ask.outputs.iter().zip(0u32..).filter(|(o, _)| {
-            matches!(o.to, strongroom_policy::Destination::MaybeFunding) && !facts.already_charged
+        let fundings = charges.fundings.iter().filter_map(|vout| {
+            let output = ask.outputs.get(usize::try_from(*vout).ok()?)?;
+            Some((OutPoint { txid: ask.txid, vout: *vout }, output.amount))
         });
-        let fundings = fundings.map(|(o, vout)| (OutPoint { txid: ask.txid, vout }, o.amount));
         let mut allowances = books.allowances.clone();
         let channel = channel_of(&ask.spend);
         if allowances.charge(now, charges, fundings, channel, channel.copied()) {
@@ -325,7 +334,12 @@ impl Keeper {
         }
     }
 
-    fn release<T: Send + 'static>(&mut self, reply: Reply<T>, outcome: Result<Approved<T>, Refusal>, flushed: bool) {
+    fn release<T: Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        outcome: Result<Approved<T>, Refusal>,
+        flushed: bool,
+    ) {
         if !flushed {
             return answer(reply, outcome);
         }
@@ -336,8 +350,7 @@ impl Keeper {
 
     fn count(&mut self, case: &Case, verdict: &Verdict) {
         let word = if verdict.allowed() { "approved" } else { "refused" };
-        let labels =
-            [case.node.as_str(), leaves::operation(case.operation), leaves::kind(&case.ask), word];
+        let labels = [case.node.as_str(), leaves::operation(case.operation), leaves::kind(&case.ask), word];
         self.metrics.decisions.with_label_values(&labels).inc();
         for (mode, found) in [("enforce", &verdict.enforced), ("observe", &verdict.observed)] {
             for violation in found {
@@ -374,7 +387,11 @@ fn channel_of(spend: &Spend) -> Option<&OutPoint> {
         | Spend::HolderCommitment { channel, .. }
         | Spend::CounterpartyHtlc { channel, .. }
         | Spend::MutualClose { channel, .. } => Some(channel),
-        Spend::Onchain | Spend::HolderHtlc { .. } | Spend::Sweep(_) | Spend::Justice | Spend::Unknown { .. } => None,
+        Spend::Onchain
+        | Spend::HolderHtlc { .. }
+        | Spend::Sweep(_)
+        | Spend::Justice
+        | Spend::Unknown { .. } => None,
     }
 }
 

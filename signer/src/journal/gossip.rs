@@ -17,7 +17,14 @@ pub(super) struct Tallies {
 
 impl Tallies {
     /// Counts one approved request; `now` in Unix milliseconds.
-    pub(super) fn count(&mut self, node: &NodeName, client: &ClientName, class: &str, digest: &[u8; 32], now: u64) {
+    pub(super) fn count(
+        &mut self,
+        node: &NodeName,
+        client: &ClientName,
+        class: &str,
+        digest: &[u8; 32],
+        now: u64,
+    ) {
         let (_, until, classes) =
             self.open.entry((node.clone(), client.clone())).or_insert_with(|| (now, now, BTreeMap::new()));
         *until = now;

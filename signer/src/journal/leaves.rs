@@ -2,8 +2,8 @@
 
 use strongroom_audit as audit;
 use strongroom_policy::{
-    Ask, Case, Charges, Destination, EcdhAsk, KeyLocator, MessageKind, Musig2Ask, Operation, Spend, SpendAsk, Verdict,
-    Violation,
+    Ask, Case, Charges, Destination, EcdhAsk, KeyLocator, MessageKind, Musig2Ask, Operation, Spend, SpendAsk,
+    Verdict, Violation,
 };
 
 /// The call, as policy files and leaves name it.
@@ -102,13 +102,11 @@ fn spend(ask: &SpendAsk) -> audit::Spend {
             })
             .collect(),
         spent_sat: sat(&mut ask.inputs.iter().map(|i| i.amount.to_sat())),
-        paid_out_sat: sat(
-            &mut ask
-                .outputs
-                .iter()
-                .filter(|o| matches!(o.to, Destination::Stranger | Destination::MaybeFunding))
-                .map(|o| o.amount.to_sat()),
-        ),
+        paid_out_sat: sat(&mut ask
+            .outputs
+            .iter()
+            .filter(|o| matches!(o.to, Destination::Stranger | Destination::MaybeFunding))
+            .map(|o| o.amount.to_sat())),
         fee_sat: ask.fee().map(|f| f.to_sat()),
         detail,
     }
@@ -144,15 +142,11 @@ fn violations(found: &[Violation]) -> Vec<audit::Violation> {
 }
 
 fn charges(charged: &Charges) -> Vec<audit::Charge> {
-    [
-        ("outflow", charged.outflow),
-        ("fees", charged.fee),
-        ("unmatched-funding", charged.unmatched_funding),
-    ]
-    .into_iter()
-    .filter(|(_, amount)| *amount > bitcoin::Amount::ZERO)
-    .map(|(allowance, amount)| audit::Charge { allowance: allowance.to_owned(), sat: amount.to_sat() })
-    .collect()
+    [("outflow", charged.outflow), ("fees", charged.fee), ("unmatched-funding", charged.unmatched_funding)]
+        .into_iter()
+        .filter(|(_, amount)| *amount > bitcoin::Amount::ZERO)
+        .map(|(allowance, amount)| audit::Charge { allowance: allowance.to_owned(), sat: amount.to_sat() })
+        .collect()
 }
 
 /// The whole decision.

@@ -26,7 +26,11 @@ impl Entry {
 
     /// Outflow and fee pinned here and still in the window of `window` seconds.
     pub(super) fn pinned(&self, now: u64, window: u64) -> (Amount, Amount) {
-        if self.since.saturating_add(window) > now { (self.outflow, self.fee) } else { (Amount::ZERO, Amount::ZERO) }
+        if self.since.saturating_add(window) > now {
+            (self.outflow, self.fee)
+        } else {
+            (Amount::ZERO, Amount::ZERO)
+        }
     }
 
     /// Pins an approval's charges. Returns whether anything changed.
@@ -39,8 +43,8 @@ impl Entry {
         }
         // What is in the window for this outpoint's spends now: what was replaced, and what came on top.
         let sum = |a: Amount, b: Amount| a.checked_add(b).unwrap_or(Amount::MAX_MONEY);
-        self.outflow = self.outflow.max(sum(facts.replaced_outflow, charges.outflow));
-        self.fee = self.fee.max(sum(facts.replaced_fee, charges.fee));
+        self.outflow = sum(facts.replaced_outflow, charges.outflow);
+        self.fee = sum(facts.replaced_fee, charges.fee);
         true
     }
 

@@ -13,8 +13,8 @@ mod reader;
 mod syncer;
 mod thread;
 
-use std::sync::{Arc, Weak};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use strongroom_audit as audit;
@@ -112,7 +112,9 @@ impl Journal {
         let wake = Box::new(move |result| {
             let _ = done.send(result);
         });
-        self.queue.send(Job::Note(Box::new(event), Some(wake))).map_err(|_| "the journal is closed".to_owned())?;
+        self.queue
+            .send(Job::Note(Box::new(event), Some(wake)))
+            .map_err(|_| "the journal is closed".to_owned())?;
         outcome.recv().map_err(|_| "the journal is closed".to_owned())?
     }
 
@@ -135,7 +137,12 @@ impl Journal {
     /// Sends leaves from index `from` on; new ones too while `follow` is set and the receiver lives.
     ///
     /// Reads the store on a thread of its own: whoever reads slowly keeps nobody waiting.
-    pub fn read(&self, from: u64, follow: bool, to: tokio::sync::mpsc::Sender<(u64, Vec<u8>)>) -> Result<(), Refusal> {
+    pub fn read(
+        &self,
+        from: u64,
+        follow: bool,
+        to: tokio::sync::mpsc::Sender<(u64, Vec<u8>)>,
+    ) -> Result<(), Refusal> {
         let store = self.store.clone();
         std::thread::Builder::new()
             .name("journal-read".into())

@@ -46,8 +46,7 @@ impl Keeper {
             chain = audit::Chain { size: leaf.index, head: leaf.prev };
             chain.append(&bytes);
         }
-        let syncer =
-            Syncer::start(store.clone(), metrics.clone()).map_err(|e| OpenError(e.to_string()))?;
+        let syncer = Syncer::start(store.clone(), metrics.clone()).map_err(|e| OpenError(e.to_string()))?;
         let mut keeper = Self {
             store,
             syncer,
@@ -81,9 +80,10 @@ impl Keeper {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
             self.tick();
-            let wait = self.tallies.due().map_or(Duration::from_secs(60), |due| {
-                Duration::from_millis(due.saturating_sub(self.now))
-            });
+            let wait = self
+                .tallies
+                .due()
+                .map_or(Duration::from_secs(60), |due| Duration::from_millis(due.saturating_sub(self.now)));
             match jobs.recv_timeout(wait) {
                 Ok(Job::Stop(reason)) => {
                     self.write_tallies();
@@ -103,7 +103,9 @@ impl Keeper {
                     self.tick();
                     // A panic leaves state that may be half changed; the store is the truth, so read it again.
                     if std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(job))).is_err() {
-                        tracing::error!("a decision panicked; its request is refused and the books are read again");
+                        tracing::error!(
+                            "a decision panicked; its request is refused and the books are read again"
+                        );
                         self.reload();
                     }
                 }
@@ -237,7 +239,9 @@ impl Keeper {
         let channels = Channels::load(records).map_err(|e| e.to_string())?;
         let mut allowances = match self.store.get(&keys::allowances(node)).map_err(|e| e.to_string())? {
             None => Allowances::new(self.policy.window()),
-            Some(value) => serde_json::from_slice(&value).map_err(|e| format!("allowances of {node}: {e}"))?,
+            Some(value) => {
+                serde_json::from_slice(&value).map_err(|e| format!("allowances of {node}: {e}"))?
+            }
         };
         allowances.rewindow(self.now(), self.policy.window());
         Ok(Books { accounts, channels, allowances, approved: 0, refused: 0, last_request: 0 })

@@ -1,6 +1,7 @@
 //! The gRPC doors: bytes to requests, answers to bytes. What they mean is decided down the line.
 
 mod export;
+mod musig2;
 mod operator;
 mod signer;
 mod walletkit;

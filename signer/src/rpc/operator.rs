@@ -66,7 +66,8 @@ type Answer<A> = Result<Response<A>, Status>;
 
 #[tonic::async_trait]
 impl Operator for OperatorDoor {
-    type JournalTailStream = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<JournalLeaf, Status>> + Send>>;
+    type JournalTailStream =
+        std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<JournalLeaf, Status>> + Send>>;
     type JournalExportStream = ReceiverStream<Result<JournalChunk, Status>>;
 
     async fn version(&self, _: Request<VersionRequest>) -> Answer<VersionResponse> {
@@ -80,7 +81,8 @@ impl Operator for OperatorDoor {
             Ok(journal) => journal.report().await,
             Err(_) => None,
         };
-        let started = self.appliance.started().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let started =
+            self.appliance.started().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
         Ok(Response::new(StatusResponse {
             state: state.to_owned(),
             sealed_because,
@@ -118,7 +120,8 @@ impl Operator for OperatorDoor {
     async fn seal(&self, request: Request<SealRequest>) -> Answer<SealResponse> {
         let reason: String = request.into_inner().reason.chars().take(200).collect();
         self.blocking(move |appliance| {
-            appliance.seal(&format!("operator: {}", if reason.is_empty() { "strongroom seal" } else { &reason }));
+            appliance
+                .seal(&format!("operator: {}", if reason.is_empty() { "strongroom seal" } else { &reason }));
             Ok(())
         })
         .await?;
@@ -128,10 +131,13 @@ impl Operator for OperatorDoor {
     async fn node_add(&self, request: Request<NodeAddRequest>) -> Answer<NodeExport> {
         let asked = request.into_inner();
         let name = asked.name.parse().map_err(|e| Status::invalid_argument(format!("{e}")))?;
-        let expires = (asked.macaroon_expires_in > 0).then(|| unix_now().saturating_add(asked.macaroon_expires_in));
+        let expires =
+            (asked.macaroon_expires_in > 0).then(|| unix_now().saturating_add(asked.macaroon_expires_in));
         let address = parse_address(&asked.macaroon_address)?;
         let seed = match asked.seed {
-            None => return Err(Status::invalid_argument("no seed: generate, aezeed or extended private key")),
+            None => {
+                return Err(Status::invalid_argument("no seed: generate, aezeed or extended private key"));
+            }
             Some(node_add_request::Seed::Generate(g)) => {
                 SeedFrom::Generate { reveal_words: g.reveal_words, passphrase: g.passphrase.into() }
             }
@@ -181,7 +187,10 @@ impl Operator for OperatorDoor {
         Ok(Response::new(MacaroonListResponse { macaroons }))
     }
 
-    async fn macaroon_revoke(&self, request: Request<MacaroonRevokeRequest>) -> Answer<MacaroonRevokeResponse> {
+    async fn macaroon_revoke(
+        &self,
+        request: Request<MacaroonRevokeRequest>,
+    ) -> Answer<MacaroonRevokeResponse> {
         let id = request.into_inner().id;
         self.blocking(move |appliance| appliance.revoke(&id)).await?;
         Ok(Response::new(MacaroonRevokeResponse {}))
@@ -200,7 +209,8 @@ impl Operator for OperatorDoor {
         let asked = request.into_inner();
         let (to, leaves) = mpsc::channel(1024);
         let journal = self.appliance.journal()?;
-        let report = journal.report().await.ok_or_else(|| Status::failed_precondition("the journal is busy"))?;
+        let report =
+            journal.report().await.ok_or_else(|| Status::failed_precondition("the journal is busy"))?;
         let from = report.chain.size.saturating_sub(u64::from(asked.last));
         journal.read(from, asked.follow, to)?;
         let leaves = ReceiverStream::new(leaves).map(|(index, leaf)| {
@@ -209,14 +219,18 @@ impl Operator for OperatorDoor {
         Ok(Response::new(Box::pin(leaves)))
     }
 
-    async fn journal_export(&self, request: Request<JournalExportRequest>) -> Answer<Self::JournalExportStream> {
+    async fn journal_export(
+        &self,
+        request: Request<JournalExportRequest>,
+    ) -> Answer<Self::JournalExportStream> {
         if request.into_inner().from != 0 {
             return Err(Status::invalid_argument("an export starts at leaf 0"));
         }
         let (to, chunks) = mpsc::channel(64);
         let appliance = self.appliance.clone();
         let journal = appliance.journal()?;
-        let report = journal.report().await.ok_or_else(|| Status::failed_precondition("the journal is busy"))?;
+        let report =
+            journal.report().await.ok_or_else(|| Status::failed_precondition("the journal is busy"))?;
         let header = self.blocking(|appliance| appliance.export_header()).await?.to_line();
         tokio::spawn(async move {
             if let Err(e) = super::export::send(&appliance, &journal, report.chain, header, &to).await {

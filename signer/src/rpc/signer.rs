@@ -8,7 +8,7 @@ use strongroom_proto::signrpc::signer_server::Signer;
 use strongroom_proto::signrpc::*;
 use tonic::{Request, Response, Status};
 
-use super::authenticate;
+use super::{authenticate, musig2};
 use crate::appliance::{Appliance, OpenNode};
 use crate::keyring::{EcdhRequest, MessageFields, MessageRequest};
 use crate::line;
@@ -26,7 +26,7 @@ impl SignerDoor {
     }
 }
 
-fn malformed(e: impl std::fmt::Display) -> Refusal {
+pub(super) fn malformed(e: impl std::fmt::Display) -> Refusal {
     Refusal::Malformed(e.to_string())
 }
 
@@ -52,7 +52,6 @@ fn message(node: &OpenNode, asked: SignMessageReq) -> Result<MessageRequest, Ref
     let form = MessageForm {
         message: &asked.msg,
         double_hash: asked.double_hash,
-        compact: asked.compact_sig,
         schnorr: asked.schnorr_sig,
         tag: &asked.tag,
     };
@@ -83,7 +82,10 @@ fn ecdh(node: &OpenNode, asked: &SharedKeyRequest) -> Result<EcdhRequest, Refusa
 
 #[tonic::async_trait]
 impl Signer for SignerDoor {
-    async fn sign_message(&self, request: Request<SignMessageReq>) -> Result<Response<SignMessageResp>, Status> {
+    async fn sign_message(
+        &self,
+        request: Request<SignMessageReq>,
+    ) -> Result<Response<SignMessageResp>, Status> {
         let client = authenticate(&self.appliance, &request)?;
         let asked = request.into_inner();
         let signature = line::walk(
@@ -96,7 +98,10 @@ impl Signer for SignerDoor {
         Ok(Response::new(SignMessageResp { signature }))
     }
 
-    async fn derive_shared_key(&self, request: Request<SharedKeyRequest>) -> Result<Response<SharedKeyResponse>, Status> {
+    async fn derive_shared_key(
+        &self,
+        request: Request<SharedKeyRequest>,
+    ) -> Result<Response<SharedKeyResponse>, Status> {
         let client = authenticate(&self.appliance, &request)?;
         let asked = request.into_inner();
         let secret = line::walk(
@@ -107,5 +112,54 @@ impl Signer for SignerDoor {
         )
         .await?;
         Ok(Response::new(SharedKeyResponse { shared_key: secret.to_vec() }))
+    }
+
+    async fn mu_sig2_create_session(
+        &self,
+        request: Request<MuSig2SessionRequest>,
+    ) -> Result<Response<MuSig2SessionResponse>, Status> {
+        musig2::create(&self.appliance, request).await
+    }
+
+    async fn mu_sig2_register_nonces(
+        &self,
+        request: Request<MuSig2RegisterNoncesRequest>,
+    ) -> Result<Response<MuSig2RegisterNoncesResponse>, Status> {
+        musig2::register_nonces(&self.appliance, request)
+    }
+
+    async fn mu_sig2_register_combined_nonce(
+        &self,
+        request: Request<MuSig2RegisterCombinedNonceRequest>,
+    ) -> Result<Response<MuSig2RegisterCombinedNonceResponse>, Status> {
+        musig2::register_combined_nonce(&self.appliance, request)
+    }
+
+    async fn mu_sig2_get_combined_nonce(
+        &self,
+        request: Request<MuSig2GetCombinedNonceRequest>,
+    ) -> Result<Response<MuSig2GetCombinedNonceResponse>, Status> {
+        musig2::combined_nonce(&self.appliance, request)
+    }
+
+    async fn mu_sig2_sign(
+        &self,
+        request: Request<MuSig2SignRequest>,
+    ) -> Result<Response<MuSig2SignResponse>, Status> {
+        musig2::sign(&self.appliance, request).await
+    }
+
+    async fn mu_sig2_combine_sig(
+        &self,
+        request: Request<MuSig2CombineSigRequest>,
+    ) -> Result<Response<MuSig2CombineSigResponse>, Status> {
+        musig2::combine(&self.appliance, request)
+    }
+
+    async fn mu_sig2_cleanup(
+        &self,
+        request: Request<MuSig2CleanupRequest>,
+    ) -> Result<Response<MuSig2CleanupResponse>, Status> {
+        musig2::cleanup(&self.appliance, request)
     }
 }

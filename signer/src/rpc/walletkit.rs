@@ -31,7 +31,10 @@ impl WalletKitDoor {
 
 #[tonic::async_trait]
 impl WalletKit for WalletKitDoor {
-    async fn sign_psbt(&self, request: Request<SignPsbtRequest>) -> Result<Response<SignPsbtResponse>, Status> {
+    async fn sign_psbt(
+        &self,
+        request: Request<SignPsbtRequest>,
+    ) -> Result<Response<SignPsbtResponse>, Status> {
         let client = authenticate(&self.appliance, &request)?;
         let psbt = request.into_inner().funded_psbt;
         let answer = line::walk(

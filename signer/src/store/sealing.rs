@@ -32,8 +32,7 @@ impl StoreKey {
     }
 
     fn epoch_cipher(&self, salt: &[u8]) -> Aes256Gcm {
-        let mut mac =
-            <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         mac.update(LABEL);
         mac.update(salt);
         let key = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));

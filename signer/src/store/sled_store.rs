@@ -58,8 +58,7 @@ impl SledStore {
         db.insert(name, &salt).map_err(io)?;
         epochs.push((next, salt));
         let sealer = Sealer::new(key, &epochs).expect("an epoch was just pushed");
-        let store =
-            Self { db, sealer, data, dir: dir.to_owned(), reserve, batches: AtomicU32::new(0) };
+        let store = Self { db, sealer, data, dir: dir.to_owned(), reserve, batches: AtomicU32::new(0) };
         store.sync()?;
         Ok(store)
     }
@@ -147,7 +146,7 @@ mod tests {
     use strongroom_hsm::LockedBytes;
 
     fn key(byte: u8) -> StoreKey {
-        StoreKey::new(LockedBytes::from_slice(&[byte; 32]).expect("locked memory is to be had"))
+        StoreKey::new(LockedBytes::take(&mut [byte; 32]).expect("locked memory is to be had"))
     }
 
     fn put(store: &SledStore, name: &[u8], value: &[u8]) -> Result<(), StoreError> {

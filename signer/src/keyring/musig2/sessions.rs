@@ -17,9 +17,16 @@ use crate::keyring::error::KeyringError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
     /// Sessions at once; one more makes the one unused for longest give way.
-    pub count: usize,
+    pub sessions: usize,
     /// Time without use after which a session ends.
-    pub idle: Duration,
+    pub lifetime: Duration,
+}
+
+impl Default for SessionLimits {
+    /// 1,000 sessions, ten minutes.
+    fn default() -> Self {
+        Self { sessions: 1_000, lifetime: Duration::from_secs(600) }
+    }
 }
 
 /// All sessions of a node.
@@ -47,9 +54,9 @@ struct Entry {
 
 impl Sessions {
     pub(in crate::keyring) fn new(limits: SessionLimits) -> Result<Self, KeyringError> {
-        let mut nonces = LockedArena::with_capacity(limits.count)?;
-        let mut free = Vec::with_capacity(limits.count);
-        for _ in 0..limits.count {
+        let mut nonces = LockedArena::with_capacity(limits.sessions)?;
+        let mut free = Vec::with_capacity(limits.sessions);
+        for _ in 0..limits.sessions {
             free.push(Slot(nonces.push(&mut [0; LockedArena::SLOT])?));
         }
         let table = Table {
@@ -71,7 +78,7 @@ impl Sessions {
     }
 
     pub(super) fn unknown(&self, id: SessionId) -> KeyringError {
-        SessionError::Unknown { id: id.to_string(), idle: self.limits.idle.as_secs() }.into()
+        SessionError::Unknown { id: id.to_string(), idle: self.limits.lifetime.as_secs() }.into()
     }
 
     /// Ends every session and erases every nonce, for good.
@@ -102,7 +109,7 @@ impl Table {
         if self.sessions.contains_key(&id) {
             return Err(SessionError::Exists.into());
         }
-        while self.sessions.len() >= self.limits.count.max(1) {
+        while self.sessions.len() >= self.limits.sessions.max(1) {
             let Some((_, oldest)) = self.by_use.pop_first() else { break };
             self.end(oldest);
         }
@@ -151,7 +158,7 @@ impl Table {
         while let Some((_, id)) = self.by_use.first_key_value() {
             let id = *id;
             let idle = self.sessions.get(&id).map(|entry| now.saturating_duration_since(entry.used));
-            if idle.is_some_and(|idle| idle < self.limits.idle) {
+            if idle.is_some_and(|idle| idle < self.limits.lifetime) {
                 return;
             }
             self.by_use.pop_first();
