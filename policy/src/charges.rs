@@ -50,3 +50,42 @@ pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
         force_close: matches!(ask.spend, Spend::HolderCommitment { number, .. } if number > 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn charged(case: &Case, facts: &Facts) -> Charges {
+        of(&allowing(&wsh(5)), case, facts)
+    }
+
+    #[test]
+    fn what_was_charged_before_costs_nothing() {
+        let paid = onchain(vec![to_stranger(700)]);
+        let once = Charges { outflow: sat(700), fee: sat(1_000), ..Charges::default() };
+        assert_eq!(charged(&paid, &known()), once);
+        assert_eq!(charged(&paid, &Facts { already_charged: true, ..known() }), Charges::default());
+        let replacing = Facts { replaced_outflow: sat(600), replaced_fee: sat(2_000), ..known() };
+        assert_eq!(charged(&paid, &replacing), Charges { outflow: sat(100), ..Charges::default() });
+    }
+
+    #[test]
+    fn possible_fundings_are_named_and_the_allowlists_are_not() {
+        let unlisted = output(90, wsh(6), crate::Destination::MaybeFunding);
+        let funding = onchain(vec![to_us(1), to_funding(80), unlisted]);
+        let charges = charged(&funding, &known());
+        assert_eq!(charges.fundings, [2]);
+        assert_eq!((charges.unmatched_funding, charges.unmatched_funding_count), (sat(90), 1));
+        assert_eq!(charges.outflow, Amount::ZERO);
+    }
+
+    #[test]
+    fn commitments_cost_no_fee_and_only_later_own_ones_close_a_channel() {
+        for (kind, force_close) in [(ours(0), false), (ours(1), true), (theirs(1), false)] {
+            let charges = charged(&spend_case(kind, vec![to_stranger(9)]), &known());
+            assert_eq!(charges, Charges { force_close, ..Charges::default() });
+        }
+        assert_eq!(charged(&ecdh(locator(6, 0), None), &known()), Charges::default());
+    }
+}

@@ -190,6 +190,11 @@ mod tests {
         assert_eq!(v.sum(10), Amount::from_sat(12));
         assert_eq!(v.sum(1_000_000 + 3600), Amount::from_sat(12));
         assert_eq!(v.sum(1_000_000 + 3600 + 300), Amount::ZERO);
+        // Nor does one that told the later time without anything to book.
+        let mut t = Tally::new(hour());
+        t.add(1_000_000, 0);
+        t.add(10, 5);
+        assert_eq!(t.sum(1_000_000 + 3600), 5);
     }
 
     #[test]

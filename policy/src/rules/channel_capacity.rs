@@ -50,7 +50,9 @@ mod tests {
             assert!(violated(TAG, &cautious(), &opening(kind.clone(), 16_777_216), &unseen));
             assert!(!violated(TAG, &cautious(), &opening(kind, 16_777_215), &unseen));
         }
-        // The journal knows the capacity better than a small amount says.
+        // Of what the journal and the request say, the larger counts.
+        let smaller = Facts { channel_capacity: Some(sat(1_000)), ..Facts::default() };
+        assert!(violated(TAG, &cautious(), &opening(theirs(0), 16_777_216), &smaller));
         let recorded = Facts { channel_capacity: Some(sat(20_000_000)), ..Facts::default() };
         assert!(violated(TAG, &cautious(), &opening(theirs(0), 10_000), &recorded));
     }

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn repeats_replacements_and_justice_take_no_more() {
-        let full = paid(10_000_000);
+        let full = paid(11_000_000);
         let bump = with_fee(Spend::Sweep(crate::SweepOf::Delayed), 700);
         assert!(violated(TAG, &cautious(), &bump, &full));
         assert!(!violated(TAG, &cautious(), &bump, &Facts { already_charged: true, ..full.clone() }));

@@ -87,8 +87,8 @@ mod tests {
             &message(locator(2, 1), crate::MessageKind::Invoice { amount_msat: None }),
             &known()
         ));
-        // One call dressed up as another.
-        let dressed = Case { operation: Operation::SignMessage, ..onchain(vec![to_us(1)]) };
+        // One call dressed up as another that is granted for the same key.
+        let dressed = Case { operation: Operation::SignMessage, ..spend_case(theirs(1), vec![]) };
         assert!(violated(TAG, &policy, &dressed, &known()));
     }
 

@@ -10,7 +10,6 @@ use crate::leaving;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::{Sat, Span, less, plus};
-use bitcoin::Amount;
 
 /// The rule's name.
 pub const TAG: Tag = Tag("outflow-window");
@@ -25,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     let outflow = leaving::outflow(policy, ask, facts);
-    if facts.already_charged || outflow == Amount::ZERO {
+    if facts.already_charged || outflow <= facts.replaced_outflow {
         return;
     }
     let before = less(facts.outflow_in_window, facts.replaced_outflow);
@@ -64,6 +63,10 @@ mod tests {
     fn a_replacement_counts_only_what_it_adds() {
         let replacing = Facts { replaced_outflow: sat(900_000), ..spent(4_900_000) };
         assert!(violated(TAG, &cautious(), &onchain(vec![to_stranger(1_000_001)]), &replacing));
+        // Adding nothing passes, even where a lower limit came into force meanwhile.
+        let over = Facts { replaced_outflow: sat(900_000), ..spent(9_000_000) };
+        assert!(violated(TAG, &cautious(), &onchain(vec![to_stranger(900_001)]), &over));
+        assert!(!violated(TAG, &cautious(), &onchain(vec![to_stranger(900_000)]), &over));
         assert!(!violated(TAG, &cautious(), &onchain(vec![to_stranger(1_000_000)]), &replacing));
     }
 

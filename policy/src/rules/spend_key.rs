@@ -130,6 +130,10 @@ mod tests {
             (Spend::Sweep(Anchor), key(0), Tweak::None, 10_000_000),
             (Spend::Sweep(Delayed), key(0), Tweak::None, 331),
             (Spend::Sweep(Anchor), key(0), Tweak::Single, 330),
+            (Spend::Sweep(Anchor), key(0), Tweak::None, 329),
+            (Spend::Sweep(SweepOf::ToRemote), key(3), Tweak::Double, 330),
+            (Spend::Justice, key(3), Tweak::Double, 330),
+            (Spend::Justice, key(4), Tweak::Single, 330),
             (Spend::Justice, key(0), Tweak::None, 330),
             // The revocation key outside justice, or without the secret.
             (Spend::Sweep(Delayed), key(1), Tweak::Double, 330),
