@@ -1,11 +1,12 @@
 //! Reading: one spelling for each value, and no input that panics or fills the memory.
 
-use crate::fixtures::{audit_key, digest, event, export, journal as journal_of, origin, sign};
+use crate::fixtures::{audit_key, digest, event, export, journal as journal_of, line, origin, sign};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_audit::{
-    Ask, AuditKey, Chain, Decision, Digest, Durability, Event, ExportError, Head, Header, LEAF_BYTES_MAX,
-    Leaf, LeafError, SignedHead, SignedInput, Spend, Trust, Verdict, Violation, verify_export,
+    Ask, AuditKey, Chain, ChainHash, Decision, Digest, Durability, Event, ExportError, Head, Header,
+    LEAF_BYTES_MAX, Leaf, LeafError, SignedHead, SignedInput, Spend, Trust, Verdict, Violation,
+    verify_export,
 };
 
 proptest! {
@@ -21,7 +22,7 @@ proptest! {
 
     #[test]
     fn head_roundtrip(size in any::<u64>(), hash in any::<[u8; 32]>(), time in any::<u64>()) {
-        let chain = Chain { size, head: strongroom_audit::ChainHash(hash) };
+        let chain = Chain { size, head: ChainHash(hash) };
         let signed = sign(Head::new(origin(), chain, time));
         let read = SignedHead::parse(&signed.to_text()).unwrap();
         prop_assert_eq!(&read, &signed);
@@ -114,6 +115,16 @@ fn an_endless_line_is_refused_without_reading_it() {
     let endless = std::io::BufReader::new(std::io::repeat(b'a'));
     let error = verify_export(endless, &Trust::default()).unwrap_err();
     assert!(matches!(error, ExportError::LineTooLong { line: 1 }), "{error}");
+}
+
+#[test]
+fn an_export_that_claims_to_start_at_the_end_of_numbers_is_only_refused() {
+    let mut last = Chain { size: u64::MAX, head: ChainHash([0; 32]) };
+    let header = Header::new(origin(), last, &audit_key()).to_line();
+    let leaf = last.record(1, Event::Stopped { reason: "SIGTERM".into() }).bytes;
+    let text = [line(header), line(leaf)].concat();
+    let error = verify_export(text.as_slice(), &Trust::default()).unwrap_err();
+    assert!(matches!(error, ExportError::NoHead { size: u64::MAX }), "{error}");
 }
 
 /// The format is kept by others: a change here is a new version, not an edit of this test.

@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use door::{Door, SEALED, WORDS};
-use program::{Run, run, run_with_fd};
+use program::{Run, run, run_with_fd, run_with_pipe};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -34,6 +34,9 @@ fn a_pin_comes_by_file_descriptor_only() {
     let Run { code, err, .. } = run_with_fd(&door, &["unseal", "--pin-fd", "3"], &[(3, "12 34\n")]);
     assert_eq!(code, 0, "{err}");
     assert_eq!(door.seen().pins, [b"12 34"]);
+    let Run { code, err, .. } = run_with_pipe(&door, &["unseal", "--pin-fd", "0"], "56");
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(door.seen().pins.pop().as_deref(), Some(&b"56"[..]));
     let Run { code, err, .. } = run_with_fd(&door, &["unseal", "--pin-fd", "3"], &[(3, "\n")]);
     assert_eq!((code, err.as_str()), (2, "strongroom: the PIN is empty\n"));
     let Run { code, err, .. } = run_with_fd(&door, &["unseal", "--pin-fd", "3"], &[(3, &"1".repeat(5000))]);
