@@ -7,6 +7,8 @@
 pub mod accounts;
 pub mod channels;
 pub mod classify;
+#[cfg(test)]
+mod fixture;
 pub mod messages;
 pub mod psbt;
 pub mod script;

@@ -267,3 +267,6 @@ fn child(xpub: &Xpub, index: u32) -> Xpub {
     xpub.ckd_pub(SECP256K1, number)
         .expect("an unhardened child of a public key fails with probability 2^-127")
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ impl HtlcAnswer {
 }
 
 /// All of them, by output index of the commitment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct HtlcAnswers(BTreeMap<u32, HtlcAnswer>);
 
 impl HtlcAnswers {

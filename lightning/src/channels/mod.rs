@@ -21,7 +21,7 @@ pub(crate) use record::{Channel, ChannelRecord, CounterpartyState, HolderState};
 /// the next request is classified.
 ///
 /// [`learn`]: Channels::learn
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Channels {
     pub(crate) channels: HashMap<OutPoint, Channel>,
     /// Our multisig key's index → its channel; a key belongs to one channel only.

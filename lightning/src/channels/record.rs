@@ -80,7 +80,7 @@ impl ChannelRecord {
 }
 
 /// A channel in memory: the record and what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Channel {
     pub(crate) record: ChannelRecord,
     /// Script pubkeys of the two anchors.

@@ -1,1 +1,7 @@
+//! A channel's life as lnd shows it, and what a lying lnd would ask. Deny cases first.
 
+mod channel;
+mod closing;
+mod commitments;
+mod funding;
+mod htlcs;

@@ -1,0 +1,291 @@
+//! A recorded day of a real lnd with its own signer: every request is understood, every digest is what lnd's signer
+//! signed, and every answer is lnd's to the byte.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use bitcoin::bip32::Xpub;
+use bitcoin::{OutPoint, TxOut, Txid};
+use secp256k1::{Message, PublicKey, SECP256K1, XOnlyPublicKey, ecdsa, schnorr};
+use serde_json::Value;
+use strongroom_lightning::messages::{MessageForm, recognise};
+use strongroom_lightning::psbt::TapSpend;
+use strongroom_lightning::{
+    AccountPath, Accounts, Channels, KnownTransactions, Limits, SignRequest, SpendSignature, ToSign,
+};
+use strongroom_policy::case::{MessageKind, Spend};
+use strongroom_policy::{KeyLocator, KeyPath};
+
+struct Signed(HashMap<Txid, Vec<TxOut>>);
+
+impl KnownTransactions for Signed {
+    fn output(&self, outpoint: &OutPoint) -> Option<TxOut> {
+        self.0.get(&outpoint.txid)?.get(outpoint.vout as usize).cloned()
+    }
+}
+
+fn day() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/lnd-0.21.3")
+}
+
+fn accounts() -> Accounts {
+    let file = File::open(day().join("accounts.json")).expect("the recorded accounts");
+    let list: Value = serde_json::from_reader(file).unwrap();
+    let accounts = list["accounts"].as_array().unwrap().iter().map(|account| {
+        let text = account["derivation_path"].as_str().unwrap();
+        let steps: Vec<u32> =
+            text.split('/').skip(1).map(|step| step.trim_end_matches('\'').parse().unwrap()).collect();
+        let path = AccountPath { purpose: steps[0], coin: steps[1], account: steps[2] };
+        // SLIP 132 prefixes (upub, vpub) say what the purpose says already.
+        let key = account["extended_public_key"].as_str().unwrap();
+        let mut key = bitcoin::base58::decode_check(key).unwrap();
+        key[..4].copy_from_slice(&[0x04, 0x35, 0x87, 0xcf]);
+        (path, Xpub::decode(&key).unwrap())
+    });
+    Accounts::with_lookahead(accounts.collect(), 100).unwrap()
+}
+
+/// Method, request and response of every call, in order.
+fn requests() -> Vec<(String, Vec<u8>, Vec<u8>)> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(day())
+        .expect("the recorded day")
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".jsonl.gz"))
+        .collect();
+    files.sort();
+    let mut lines: Vec<Value> = files
+        .iter()
+        .flat_map(|path| {
+            let text = flate2::read::MultiGzDecoder::new(File::open(path).unwrap());
+            BufReader::new(text).lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        })
+        .collect();
+    lines.sort_by_key(|line| line["seq"].as_u64());
+    let bytes = |line: &Value, name: &str| hex::decode(line[name].as_str().unwrap()).unwrap();
+    lines
+        .iter()
+        .filter(|line| line["code"] == 0)
+        .map(|line| {
+            let method = line["method"].as_str().unwrap().rsplit('/').next().unwrap();
+            (method.to_owned(), bytes(line, "req"), bytes(line, "resp"))
+        })
+        .collect()
+}
+
+/// Fields of a protobuf message that are numbers or bytes.
+fn fields(message: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let (mut fields, mut at) = (Vec::new(), 0);
+    while at < message.len() {
+        let tag = varint(message, &mut at);
+        let number = varint(message, &mut at);
+        let value = match tag & 7 {
+            0 => number.to_le_bytes().to_vec(),
+            2 => {
+                at += number as usize;
+                message[at - number as usize..at].to_vec()
+            }
+            other => panic!("wire type {other}"),
+        };
+        fields.push((tag >> 3, value));
+    }
+    fields
+}
+
+fn varint(message: &[u8], at: &mut usize) -> u64 {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        let byte = message[*at];
+        *at += 1;
+        value |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return value;
+        }
+    }
+}
+
+fn field(message: &[u8], number: u64) -> Vec<u8> {
+    let found = fields(message).into_iter().find(|(n, _)| *n == number);
+    found.map(|(_, value)| value).unwrap_or_default()
+}
+
+fn flag(message: &[u8], number: u64) -> bool {
+    field(message, number).first().is_some_and(|byte| *byte != 0)
+}
+
+fn locator(message: &[u8]) -> KeyLocator {
+    let number = |n| {
+        let bytes = field(message, n);
+        bytes.try_into().map_or(0, |bytes| u64::from_le_bytes(bytes) as u32)
+    };
+    KeyLocator { family: number(1), index: number(2) }
+}
+
+/// Value of the field with this key in input `index` of a PSBT.
+fn psbt_field(psbt: &[u8], index: usize, key: &[u8]) -> Vec<u8> {
+    let mut at = 5;
+    let mut take = |count: usize| {
+        at += count;
+        &psbt[at - count..at]
+    };
+    let mut sized = || {
+        let count = match take(1)[0] {
+            0xfd => u16::from_le_bytes(take(2).try_into().unwrap()).into(),
+            0xfe => u32::from_le_bytes(take(4).try_into().unwrap()) as usize,
+            short => short.into(),
+        };
+        take(count)
+    };
+    let mut map = 0;
+    loop {
+        let found = sized();
+        if found.is_empty() {
+            map += 1;
+        } else {
+            let value = sized();
+            if map == index + 1 && found == key {
+                return value.to_vec();
+            }
+        }
+    }
+}
+
+/// lnd's own signature in its answer, verified against our digest and key.
+fn signature(request: &SignRequest, to_sign: &ToSign, answer: &[u8]) -> SpendSignature {
+    let get = |kind: u8, data: &[u8]| psbt_field(answer, to_sign.index, &[&[kind], data].concat());
+    let message = Message::from_digest(to_sign.digest);
+    match to_sign.tap {
+        None => {
+            let value = get(0x02, &to_sign.public_key.serialize());
+            let (sighash, der) = value.split_last().unwrap();
+            assert_eq!(*sighash, to_sign.sighash);
+            let signature = ecdsa::Signature::from_der(der).unwrap();
+            SECP256K1.verify_ecdsa(&message, &signature, &to_sign.public_key).unwrap();
+            SpendSignature::Ecdsa(signature)
+        }
+        Some(tap) => {
+            let (value, key) = match tap {
+                TapSpend::Key(_) => {
+                    let script = &request.spent()[to_sign.index].output.script_pubkey;
+                    (get(0x13, &[]), XOnlyPublicKey::from_slice(&script.as_bytes()[2..]).unwrap())
+                }
+                TapSpend::Script { leaf, stated_key } => {
+                    let name = [&stated_key[..], leaf.as_ref()].concat();
+                    (get(0x14, &name), to_sign.public_key.x_only_public_key().0)
+                }
+            };
+            let signature = schnorr::Signature::from_slice(&value[..64]).unwrap();
+            SECP256K1.verify_schnorr(&signature, &message, &key).unwrap();
+            SpendSignature::Schnorr(signature)
+        }
+    }
+}
+
+fn name(spend: &Spend) -> String {
+    match spend {
+        Spend::Onchain => "onchain".into(),
+        Spend::CounterpartyCommitment { .. } => "their commitment".into(),
+        Spend::HolderCommitment { number: 0, .. } => "our commitment 0".into(),
+        Spend::HolderCommitment { .. } => "our commitment".into(),
+        Spend::CounterpartyHtlc { .. } => "their htlc".into(),
+        Spend::HolderHtlc { .. } => "our htlc".into(),
+        Spend::MutualClose { .. } => "mutual close".into(),
+        Spend::Sweep(of) => format!("sweep {of:?}"),
+        Spend::Justice => "justice".into(),
+        Spend::Unknown { why } if why.contains("taproot channel") => "taproot channel".into(),
+        Spend::Unknown { why } => format!("unknown: {why}"),
+    }
+}
+
+fn message_name(kind: &MessageKind) -> String {
+    match kind {
+        MessageKind::NodeAnnouncement => "node announcement".into(),
+        MessageKind::ChannelUpdate => "channel update".into(),
+        MessageKind::ChannelAnnouncement { names_key: true } => "channel announcement".into(),
+        MessageKind::Invoice { amount_msat: Some(_) } => "invoice".into(),
+        MessageKind::LightningSignedMessage => "signed message".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_request_is_understood_and_every_answer_is_lnds() {
+    let accounts = accounts();
+    let mut channels = Channels::default();
+    let mut signed = Signed(HashMap::new());
+    let mut stored: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for (method, request, response) in requests() {
+        let (kind, learned) = match method.as_str() {
+            "SignPsbt" => {
+                let psbt = field(&request, 1);
+                let request = SignRequest::parse(&psbt, &accounts, &Limits::default()).unwrap();
+                let answer = field(&response, 1);
+                let signatures: Vec<_> = request
+                    .to_sign()
+                    .iter()
+                    .map(|to_sign| (to_sign.index, signature(&request, to_sign, &answer)))
+                    .collect();
+                assert_eq!(request.answer(&signatures).unwrap(), answer);
+                let indexes: Vec<u32> = field(&response, 2).iter().map(|i| u32::from(*i)).collect();
+                assert_eq!(request.signed_inputs(), indexes);
+                let (ask, learned) = channels.classify(&request, &accounts, &signed);
+                signed.0.insert(ask.txid, request.transaction().output.clone());
+                (name(&ask.spend), Some(learned))
+            }
+            "DeriveSharedKey" => {
+                let point = PublicKey::from_slice(&field(&request, 1)).unwrap();
+                let key = locator(&field(&field(&request, 3), 2));
+                let (ask, learned) = channels.classify_ecdh(key, &point, &accounts);
+                let reserves = ask.with_own_multisig.is_some();
+                (if reserves { "reservation" } else { "ecdh" }.to_owned(), Some(learned))
+            }
+            "SignMessage" => {
+                let locator = locator(&field(&request, 2));
+                let key = accounts.derive(&KeyPath::Lightning(locator)).unwrap();
+                let (message, tag) = (field(&request, 1), field(&request, 7));
+                let (double_hash, schnorr) = (flag(&request, 3), flag(&request, 5));
+                let form = MessageForm { message: &message, double_hash, schnorr, tag: &tag };
+                (message_name(&recognise(&form, locator, &key.bytes)), None)
+            }
+            _ => continue,
+        };
+        *seen.entry(kind).or_default() += 1;
+        let Some(learned) = learned else { continue };
+        for (key, value) in learned.records() {
+            match value {
+                Some(value) => stored.insert(key, value),
+                None => stored.remove(&key),
+            };
+        }
+        channels.learn(learned);
+    }
+    let kinds: Vec<&str> = seen.keys().map(String::as_str).collect();
+    assert_eq!(kinds, KINDS, "{seen:?}");
+    assert_eq!(Channels::load(stored).unwrap(), channels);
+}
+
+/// Every kind of request that the recorded day has; no other, and no "unknown".
+const KINDS: [&str; 19] = [
+    "channel announcement",
+    "channel update",
+    "ecdh",
+    "invoice",
+    "justice",
+    "mutual close",
+    "node announcement",
+    "onchain",
+    "our commitment",
+    "our commitment 0",
+    "our htlc",
+    "reservation",
+    "signed message",
+    "sweep Anchor",
+    "sweep Delayed",
+    "sweep ToRemote",
+    "taproot channel",
+    "their commitment",
+    "their htlc",
+];
