@@ -10,6 +10,7 @@ pub mod leftovers;
 pub mod manifest;
 pub mod policy_list;
 pub mod rooms;
+pub mod tests_of;
 pub mod tree;
 
 pub use tree::Tree;

@@ -1,7 +1,8 @@
 //! Words that may be used in some rooms only.
 
-use crate::code::{is_word, lines_with, without_tests};
+use crate::code::{lines_with, without_tests};
 use crate::manifest::members;
+use crate::tests_of::Tests;
 use crate::tree::Tree;
 
 /// A word, the paths where it is at home, and why.
@@ -49,9 +50,10 @@ const IMPURE: &[&str] = &[
 /// Words outside their rooms, impurities in `policy`, and crates outside the workspace's lints.
 pub fn check(tree: &Tree) -> Vec<String> {
     let mut problems = Vec::new();
-    let for_tests = test_modules(tree);
+    let tests = Tests::of(tree);
     for (path, code) in tree.rust_code() {
-        if is_test(path) || for_tests.iter().any(|module| path.starts_with(module.as_str())) {
+        // Tests hold no secrets that are worth anything.
+        if tests.has(path) {
             continue;
         }
         let code = without_tests(&code);
@@ -92,30 +94,6 @@ pub fn check(tree: &Tree) -> Vec<String> {
         problems.push("Cargo.toml: the workspace's lints do not forbid unsafe code".to_owned());
     }
     problems
-}
-
-/// Beginnings of the paths of modules that are compiled for tests only: `a/src/fixture.rs` and `a/src/fixture/`.
-fn test_modules(tree: &Tree) -> Vec<String> {
-    let mut modules = Vec::new();
-    for (path, code) in tree.rust_code() {
-        let Some((folder, file)) = path.rsplit_once('/') else { continue };
-        let folder = match file {
-            "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
-            file => format!("{folder}/{}", file.trim_end_matches(".rs")),
-        };
-        for item in code.split("#[cfg(test)]").skip(1) {
-            let item = item.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
-            let name = item.strip_prefix("mod ").and_then(|item| item.split_once(';')).map(|(name, _)| name);
-            let Some(name) = name.filter(|name| name.chars().all(is_word)) else { continue };
-            modules.extend([format!("{folder}/{name}.rs"), format!("{folder}/{name}/")]);
-        }
-    }
-    modules
-}
-
-/// Tests, benches and examples hold no secrets that are worth anything.
-fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "benches" | "examples" | "fuzz"))
 }
 
 #[cfg(test)]
