@@ -5,7 +5,7 @@
 //! what punishes a cheating peer.
 
 use super::Rule;
-use crate::case::{Ask, Case, Lock, SignedInput, Spend, SpendAsk, Tweak};
+use crate::case::{Ask, Case, SignedInput, Spend, SpendAsk, Tweak};
 use crate::describe;
 use crate::facts::Facts;
 use crate::fee_class::ANCHOR;
@@ -62,9 +62,7 @@ fn fits(ask: &SpendAsk, input: &SignedInput) -> bool {
             DelayBase | HtlcBase => input.tweak == Tweak::Single,
             // Tweaked only on channels older than static_remotekey.
             PaymentBase => input.tweak != Tweak::Double,
-            Multisig => {
-                input.tweak == Tweak::None && input.lock != Lock::TaprootScript && spends_anchor(ask, input)
-            }
+            Multisig => input.tweak == Tweak::None && spends_anchor(ask, input),
             _ => false,
         },
         Spend::Justice => match group {
@@ -76,8 +74,8 @@ fn fits(ask: &SpendAsk, input: &SignedInput) -> bool {
     }
 }
 
-/// A multisig key also locks the channel itself: in a sweep it may spend nothing larger than an anchor, and the
-/// amount must be one that the signature commits to or that is proven.
+/// A multisig key also locks the channel itself: in a sweep it may spend an anchor and nothing else. A lie about
+/// the amount voids the signature, which commits to it (BIP143).
 fn spends_anchor(ask: &SpendAsk, input: &SignedInput) -> bool {
     ask.inputs.get(input.index).is_some_and(|spent| spent.amount == ANCHOR)
 }
