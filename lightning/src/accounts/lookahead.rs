@@ -78,7 +78,7 @@ pub(super) struct Lookahead {
     ahead: u32,
     prints_of: PrintsOf,
     table: RwLock<Table>,
-    /// Held while deriving, so that two threads do not derive the same keys; readers never wait for it.
+    /// Held while deriving, so that two threads do not derive the same keys; no lookup waits for it.
     growing: Mutex<()>,
 }
 
@@ -91,6 +91,7 @@ impl Lookahead {
     /// Derives the first keys, once.
     pub(super) fn fill(&self) {
         if self.read().filled < self.ahead {
+            let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
             self.grow(self.ahead, u32::MAX);
         }
     }
@@ -101,7 +102,8 @@ impl Lookahead {
         Some(index)
     }
 
-    /// Moves the window past `index`, by [`STEP`] keys at most.
+    /// Moves the window past `index`, by [`STEP`] keys at most; not at all while another thread moves it, for the
+    /// next use will.
     pub(super) fn note_used(&self, index: u32) {
         let target = {
             let table = self.read();
@@ -110,6 +112,7 @@ impl Lookahead {
             }
             self.target(index)
         };
+        let Ok(_growing) = self.growing.try_lock() else { return };
         let filled = self.grow(target, STEP);
         // An index far ahead of the window counts as used only once the window has reached it.
         if index < filled {
@@ -120,7 +123,9 @@ impl Lookahead {
 
     /// Moves the window past `index` at once.
     pub(super) fn restore(&self, index: u32) {
+        let growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         self.grow(self.target(index), u32::MAX);
+        drop(growing);
         self.note_used(index);
     }
 
@@ -132,9 +137,8 @@ impl Lookahead {
         index.saturating_add(1).saturating_add(self.ahead).min(CEILING)
     }
 
-    /// Derives keys up to `target`, at most `step`; answers how far the table reaches now.
+    /// Derives keys up to `target`, at most `step`; answers how far the table reaches now. The caller holds `growing`.
     fn grow(&self, target: u32, step: u32) -> u32 {
-        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let filled = self.read().filled;
         let target = target.min(filled.saturating_add(step));
         if filled >= target {

@@ -21,7 +21,9 @@ use crate::psbt::{SignRequest, ToSign};
 use crate::weight;
 use role::Role;
 
-/// Transactions that we recorded when we signed them, commitments among them; the journal keeps them.
+/// Transactions that we recorded when we signed them, by [`SpendAsk::txid`]; the journal keeps them. All kinds but
+/// the peer's HTLC transactions must be among them: a commitment that is neither recorded nor the latest counts as
+/// one that lnd has yet to ask for.
 pub trait KnownTransactions {
     /// The output, if its transaction was recorded.
     fn output(&self, outpoint: &OutPoint) -> Option<TxOut>;

@@ -12,7 +12,7 @@ use crate::script::{Htlc, HtlcKind};
 const SIGHASH_ALL: u8 = 0x01;
 const SIGHASH_SINGLE_ANYONECANPAY: u8 = 0x83;
 
-/// HTLC signatures kept per commitment not yet asked for; BOLT 2 allows 483 HTLCs each way.
+/// Commitments with HTLC signatures given that may be kept, most of them asked for a moment later.
 const COMMITMENTS_AHEAD: usize = 4_096;
 
 /// A spend of an HTLC output on the peer's commitment with our HTLC key.
