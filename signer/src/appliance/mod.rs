@@ -352,7 +352,7 @@ impl Appliance {
             self.dir.appliance()?.ok_or_else(|| ApplianceError::State("not initialised".to_owned()))?;
         let origin =
             file.origin.parse().map_err(|e: audit::OriginError| ApplianceError::Journal(e.to_string()))?;
-        let head = audit::Head::new(origin, chain, unix_now());
+        let head = audit::Head::new(origin, chain, unix_now().saturating_mul(1000));
         let signature = open.token.sign_audit(&head.digest())?;
         let key = audit_key(open.token.audit_public_key())?;
         audit::SignedHead::new(head, &key, signature).map_err(|e| ApplianceError::Journal(e.to_string()))

@@ -4,6 +4,28 @@
 ///
 /// Made only by the journal, neither `Clone` nor `Copy`, consumed by the keyring: holding one is the proof,
 /// and using it uses it up. It carries the very request that was decided, so nothing else can be signed.
+///
+/// It cannot be forged:
+/// ```compile_fail,E0624
+/// let forged = strongroom_signer::journal::Approved::new("pay me", 0);
+/// ```
+/// ```compile_fail,E0451
+/// let forged = strongroom_signer::journal::Approved { request: "pay me", leaf: 0 };
+/// ```
+/// It cannot be cloned:
+/// ```compile_fail,E0599
+/// fn twice(approved: strongroom_signer::journal::Approved<u8>) {
+///     let _ = approved.clone();
+/// }
+/// ```
+/// It cannot be used twice:
+/// ```compile_fail,E0382
+/// fn sign<T>(_: strongroom_signer::journal::Approved<T>) {}
+/// fn twice(approved: strongroom_signer::journal::Approved<u8>) {
+///     sign(approved);
+///     sign(approved);
+/// }
+/// ```
 #[must_use = "an approval that is not used has still charged its allowance"]
 pub struct Approved<T> {
     request: T,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitcoin::{Amount, OutPoint};
 use serde::{Deserialize, Serialize};
-use strongroom_lightning::{Accounts, Channels};
+use strongroom_lightning::{Accounts, Channels, Mark};
 use strongroom_policy::{Charges, KeyLocator, NodeName, Policy, Velocity, Window};
 
 /// The allowances of one node; stored whole whenever they change.
@@ -137,6 +137,8 @@ pub(super) struct Books {
     pub(super) accounts: Arc<Accounts>,
     pub(super) channels: Channels,
     pub(super) allowances: Allowances,
+    /// How far each branch of keys was used when that was last stored.
+    pub(super) marks: Vec<Mark>,
     pub(super) approved: u64,
     pub(super) refused: u64,
     pub(super) last_request: u64,

@@ -44,3 +44,8 @@ pub(super) fn channel(node: &NodeName, record: &[u8]) -> Vec<u8> {
 pub(super) fn allowances(node: &NodeName) -> Vec<u8> {
     [b"V", node.as_str().as_bytes()].concat()
 }
+
+/// How far each branch of a node's keys was used.
+pub(super) fn marks(node: &NodeName) -> Vec<u8> {
+    [b"W", node.as_str().as_bytes()].concat()
+}

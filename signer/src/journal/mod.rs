@@ -134,6 +134,13 @@ impl Journal {
         report.await.ok()
     }
 
+    /// The same, on a thread that may block. `None` while the queue is full.
+    pub fn report_blocking(&self) -> Option<Report> {
+        let (reply, report) = oneshot::channel();
+        self.queue.try_send(Job::Report(reply)).ok()?;
+        report.blocking_recv().ok()
+    }
+
     /// Sends leaves from index `from` on; new ones too while `follow` is set and the receiver lives.
     ///
     /// Reads the store on a thread of its own: whoever reads slowly keeps nobody waiting.

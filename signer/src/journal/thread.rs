@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use strongroom_audit as audit;
-use strongroom_lightning::{Accounts, Channels};
+use strongroom_lightning::{Accounts, Channels, Mark};
 use strongroom_policy::{NodeName, Policy};
 
 use super::books::{Allowances, Books};
@@ -34,7 +34,12 @@ pub(super) struct Keeper {
     now: u64,
     /// A write failed: memory and disk may differ, so nothing is decided until the store is opened again.
     torn: Option<String>,
+    /// When the lookahead's marks are looked at next, Unix milliseconds.
+    marks_due: u64,
 }
+
+/// The lookahead reaches far beyond the keys in use, so its marks may lag behind by so much.
+const MARKS_EVERY_MS: u64 = 5_000;
 
 impl Keeper {
     /// Reads the end of the chain and records the start.
@@ -58,6 +63,7 @@ impl Keeper {
             metrics,
             now: 0,
             torn: None,
+            marks_due: 0,
         };
         let started = audit::Event::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -87,6 +93,7 @@ impl Keeper {
             match jobs.recv_timeout(wait) {
                 Ok(Job::Stop(reason)) => {
                     self.write_tallies();
+                    self.write_marks();
                     let stopped = audit::Event::Stopped { reason };
                     if let Err(e) = self.record(stopped, Batch::default()) {
                         tracing::error!(error = %e, "the end is not in the journal");
@@ -114,6 +121,10 @@ impl Keeper {
             }
             if self.tallies.due().is_some_and(|due| due <= self.now) {
                 self.write_tallies();
+            }
+            if self.marks_due <= self.now {
+                self.marks_due = self.now + MARKS_EVERY_MS;
+                self.write_marks();
             }
         }
     }
@@ -223,6 +234,26 @@ impl Keeper {
         }
     }
 
+    /// Keeps how far each branch of keys has been used, so that the lookahead starts there next time.
+    fn write_marks(&mut self) {
+        let mut batch = Batch::default();
+        for (node, books) in &mut self.books {
+            let marks = books.accounts.marks();
+            if marks != books.marks
+                && let Ok(value) = serde_json::to_vec(&marks)
+            {
+                batch.put(keys::marks(node), value);
+                books.marks = marks;
+            }
+        }
+        if !batch.is_empty()
+            && self.fault().is_none()
+            && let Err(e) = self.store.apply(batch)
+        {
+            tracing::warn!(error = %e, "the lookahead's marks are not kept");
+        }
+    }
+
     fn open_node(&mut self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
         let books = self.read_books(&node, accounts)?;
         self.books.insert(node, books);
@@ -244,7 +275,12 @@ impl Keeper {
             }
         };
         allowances.rewindow(self.now(), self.policy.window());
-        Ok(Books { accounts, channels, allowances, approved: 0, refused: 0, last_request: 0 })
+        let marks: Vec<Mark> = match self.store.get(&keys::marks(node)).map_err(|e| e.to_string())? {
+            None => Vec::new(),
+            Some(value) => serde_json::from_slice(&value).map_err(|e| format!("marks of {node}: {e}"))?,
+        };
+        accounts.restore(&marks);
+        Ok(Books { accounts, channels, allowances, marks, approved: 0, refused: 0, last_request: 0 })
     }
 
     fn reload(&mut self) {
