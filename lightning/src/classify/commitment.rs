@@ -80,12 +80,17 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         Spend::CounterpartyCommitment { channel: outpoint, number, to_remote }
     } else {
         if number == 0 {
-            let scripts = sorted.others.iter().map(|(_, output)| output.script_pubkey.clone());
-            record.holder_zero = Some(scripts.collect());
+            let scripts: Vec<_> =
+                sorted.others.iter().map(|(_, output)| output.script_pubkey.clone()).collect();
+            if *record.holder_zero.get_or_insert_with(|| scripts.clone()) != scripts {
+                return Err(format!("another commitment 0 of ours was signed for channel {outpoint}"));
+            }
         }
-        record.holder = Some(HolderState { number, txid, others: sorted.others });
+        if record.holder.as_ref().is_none_or(|latest| latest.number <= number) {
+            record.holder = Some(HolderState { number, txid, others: sorted.others });
+        }
         // Number 0 is signed when the funding confirms; any later one ends the channel.
-        record.closing = number != 0;
+        record.closing |= number != 0;
         Spend::HolderCommitment { channel: outpoint, number }
     };
     let unchanged = known.is_some_and(|known| known.record == record);

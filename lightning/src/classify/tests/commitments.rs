@@ -80,6 +80,19 @@ fn our_own_commitment_is_not_taken_for_theirs() {
 }
 
 #[test]
+fn there_is_one_commitment_0_of_ours() {
+    let mut node = Node::with_channel(500_000);
+    assert_eq!(node.approve(&node.own_commitment(0, 500_000, &[])), ours(&node, 0));
+    let mut other = node.own_commitment_tx(0, 500_000, &[]);
+    other.output.last_mut().unwrap().script_pubkey = stranger(666);
+    assert!(node.refused(&node.funding_spend(&other, 1)).contains("another commitment 0"));
+    // Asked again after a force close, it does not make the channel open.
+    node.approve(&node.own_commitment(1, 400_000, &[]));
+    node.approve(&node.own_commitment(0, 500_000, &[]));
+    assert_eq!(node.channels.open_capacity(), sat(0));
+}
+
+#[test]
 fn to_remote_of_another_channel_does_not_count() {
     let mut node = Node::with_channel(500_000);
     node.reserve(1);
