@@ -92,8 +92,21 @@ impl Channel {
         self.call_with(method, headers, framed).await
     }
 
+    /// Starts a call whose body never ends: sends `started` and waits for what comes.
+    pub async fn call_endless(&self, method: &str, started: Bytes) -> Result<Answer> {
+        let mut headers = HeaderMap::new();
+        if let Some(macaroon) = &self.macaroon {
+            headers.insert("macaroon", macaroon.parse()?);
+        }
+        self.exchange(method, headers, started, false).await
+    }
+
     /// Calls `method` with given metadata and a body that is already framed (5-byte prefix).
     pub async fn call_with(&self, method: &str, metadata: HeaderMap, framed: Bytes) -> Result<Answer> {
+        self.exchange(method, metadata, framed, true).await
+    }
+
+    async fn exchange(&self, method: &str, metadata: HeaderMap, framed: Bytes, end: bool) -> Result<Answer> {
         let uri = Uri::builder()
             .scheme("https")
             .authority(self.authority.as_str())
@@ -106,7 +119,7 @@ impl Channel {
         headers.insert("te", "trailers".parse()?);
         let mut ready = self.requests.clone().ready().await?;
         let (response, mut body) = ready.send_request(request, false)?;
-        body.send_data(framed, true)?;
+        body.send_data(framed, end)?;
         let (head, mut stream) = response.await?.into_parts();
         let mut received = BytesMut::new();
         while let Some(chunk) = stream.data().await {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
-pub use requests::{Operation, RequestSource};
+pub use requests::{Operation, RequestSource, sign_psbt};
 pub use shapes::{BenchChannel, CommitmentPair};
 
 use crate::grpc::Channel;

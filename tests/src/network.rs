@@ -57,6 +57,11 @@ impl Network {
     pub fn start(dir: &Path, plan: &Plan) -> Result<Self> {
         let bitcoind = Bitcoind::start(&dir.join("bitcoind"))?;
         let signer = Signer::start(plan.signer, &dir.join("signer"), &plan.policy)?;
+        Self::start_nodes(dir, bitcoind, signer, plan)
+    }
+
+    /// As [`Self::start`], on a chain and a signer that run already.
+    pub fn start_nodes(dir: &Path, bitcoind: Bitcoind, signer: Option<Signer>, plan: &Plan) -> Result<Self> {
         let recorder = match (&signer, plan.record) {
             (Some(signer), true) => Some(Recorder::start(signer.endpoint(), &dir.join("recorder"))?),
             _ => None,

@@ -12,12 +12,16 @@ pub fn checkout() -> PathBuf {
         .to_path_buf()
 }
 
+/// The folder that `tests/peers/install` fills.
+pub fn peers_dir() -> PathBuf {
+    std::env::var_os("STRONGROOM_PEERS").map_or_else(|| checkout().join(".peers"), PathBuf::from)
+}
+
 /// The program `name` as `tests/peers/install` left it in `$STRONGROOM_PEERS/bin`.
 ///
 /// Errors name the missing program and how to get it.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let dir = std::env::var_os("STRONGROOM_PEERS").map_or_else(|| checkout().join(".peers"), PathBuf::from);
-    let path = dir.join("bin").join(name);
+    let path = peers_dir().join("bin").join(name);
     if !path.exists() {
         bail!("{name}: missing at {}; run tests/peers/install", path.display());
     }

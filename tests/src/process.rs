@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,6 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
+
+static DETACHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on children are started so that they may outlive this process. They are still killed
+/// when dropped; whoever wants them to stay forgets them (`std::mem::forget`).
+pub fn let_children_outlive() {
+    DETACHED.store(true, Ordering::Relaxed);
+}
 
 /// A running child process.
 pub struct Process {
@@ -33,15 +42,15 @@ impl Process {
             .append(true)
             .open(&log)
             .with_context(|| format!("open log {}", log.display()))?;
-        // setpriv: should this process be killed outright, its children die with it.
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out);
+        let mut command = if DETACHED.load(Ordering::Relaxed) {
+            Command::new(program)
+        } else {
+            // Should this process be killed outright, its children die with it.
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+            command
+        };
+        command.args(args).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         for (key, value) in env {
             command.env(key, value);
         }

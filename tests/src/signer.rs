@@ -52,7 +52,7 @@ impl Signer {
                 Ok(Some(Self::Lnd(Box::new(Lnd::start_signer("signer", dir, TEST_MASTER_KEY)?))))
             }
             SignerKind::Strongroom => {
-                Ok(Some(Self::Strongroom(Box::new(Strongroomd::start(dir, policy, TEST_MASTER_KEY)?))))
+                Ok(Some(Self::Strongroom(Box::new(Strongroomd::start(dir, policy, Some(TEST_MASTER_KEY))?))))
             }
         }
     }

@@ -80,32 +80,55 @@ fn set_key(text: &str, dotted: &str, value: &str) -> Result<String> {
     Ok(lines.join("\n") + "\n")
 }
 
+/// How the daemon is run; the default is the release build on SoftHSM itself.
+#[derive(Clone, Debug, Default)]
+pub struct Launch {
+    /// Another binary than the release build's.
+    pub binary: Option<PathBuf>,
+    /// Further environment.
+    pub env: Vec<(String, PathBuf)>,
+    /// A PKCS#11 module between the daemon and SoftHSM.
+    pub module: Option<PathBuf>,
+    /// Ignore SIGXFSZ, so that a file-size limit acts as a full disk does.
+    pub file_size_is_an_error: bool,
+}
+
 /// A running `strongroomd` with one node, `alice`.
 pub struct Strongroomd {
     process: Process,
     dir: PathBuf,
     token: SoftHsm,
+    launch: Launch,
     address: String,
     metrics: u16,
 }
 
 impl Strongroomd {
-    /// Makes a token and an appliance in `dir`, starts the daemon, and adds the node `alice` with
-    /// the extended private key `master`.
-    pub fn start(dir: &Path, policy: &PolicyChoice, master: &str) -> Result<Self> {
-        let daemon = Self::start_empty(dir, policy)?;
-        let seed = dir.join("master.key");
-        std::fs::write(&seed, master)?;
-        let out = daemon.node_dir().display().to_string();
-        daemon
-            .cli(&["node", "add", "alice", "--out", &out, "--import-xprv", "--seed-fd", "0"], Some(&seed))?;
+    /// Makes a token and an appliance in `dir`, starts the daemon, and adds the node `alice`: with
+    /// the extended private key `master`, or with a seed of its own making.
+    pub fn start(dir: &Path, policy: &PolicyChoice, master: Option<&str>) -> Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let token = SoftHsm::create(&dir.join("token"), "strongroom")?;
+        let daemon = Self::start_empty(dir, policy, token, Launch::default())?;
+        daemon.add_alice(master)?;
         Ok(daemon)
     }
 
-    /// As [`Self::start`], with the appliance initialised and no node yet.
-    pub fn start_empty(dir: &Path, policy: &PolicyChoice) -> Result<Self> {
+    /// Adds the node `alice`.
+    pub fn add_alice(&self, master: Option<&str>) -> Result<()> {
+        let out = self.node_dir().display().to_string();
+        let Some(master) = master else {
+            return self.cli(&["node", "add", "alice", "--out", &out], None).map(drop);
+        };
+        let seed = self.dir.join("master.key");
+        std::fs::write(&seed, master)?;
+        let args = ["node", "add", "alice", "--out", &out, "--import-xprv", "--seed-fd", "0"];
+        self.cli(&args, Some(&seed)).map(drop)
+    }
+
+    /// Starts over `token` with the appliance initialised and no node yet.
+    pub fn start_empty(dir: &Path, policy: &PolicyChoice, token: SoftHsm, launch: Launch) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let token = SoftHsm::create(&dir.join("token"), "strongroom")?;
         let (port, metrics) = (free_port()?, free_port()?);
         let written = run_cli(
             &["policy", "init", "--profile", policy.profile, "--network", "regtest", "--out", "-"],
@@ -122,14 +145,15 @@ impl Strongroomd {
              min_free_disk_mib = 16\nmax_musig2_sessions = 1000\nmusig2_session_seconds = 600\n",
             state = dir.join("state").display(),
             policy = dir.join("policy.toml").display(),
-            uri = token.uri,
+            uri = token.uri_through(launch.module.as_deref())?,
             socket = dir.join("operator.sock").display(),
         );
         std::fs::write(dir.join("strongroom.toml"), config)?;
         let mut daemon = Self {
-            process: launch(dir, &token)?,
+            process: start(dir, &token, &launch)?,
             dir: dir.to_path_buf(),
             token,
+            launch,
             address: format!("127.0.0.1:{port}"),
             metrics,
         };
@@ -151,9 +175,14 @@ impl Strongroomd {
 
     /// Starts a daemon that has ended again, over the same directory; it unseals itself.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = launch(&self.dir, &self.token)?;
+        self.process = start(&self.dir, &self.token, &self.launch)?;
         self.wait_answers()?;
         until_true(30, "strongroomd unsealed", || Ok(self.status()?["state"] == "open"))
+    }
+
+    /// How it is started the next time.
+    pub fn launch_mut(&mut self) -> &mut Launch {
+        &mut self.launch
     }
 
     /// Runs `strongroom ARGS` against this daemon, with JSON answers; `stdin` is a file for
@@ -224,16 +253,25 @@ impl Strongroomd {
     }
 }
 
-fn launch(dir: &Path, token: &SoftHsm) -> Result<Process> {
+fn start(dir: &Path, token: &SoftHsm, launch: &Launch) -> Result<Process> {
     let args = ["--config".to_owned(), dir.join("strongroom.toml").display().to_string()];
     let credentials = token.pin_file.parent().context("the PIN file lies in no folder")?;
-    Process::start(
-        "strongroomd",
-        &own_binary("strongroomd")?,
-        &args,
-        &[("SOFTHSM2_CONF", &token.conf), ("CREDENTIALS_DIRECTORY", credentials)],
-        dir.join("strongroomd.log"),
-    )
+    let mut env = vec![("CREDENTIALS_DIRECTORY", credentials)];
+    if launch.module.is_none() {
+        env.push(("SOFTHSM2_CONF", token.conf.as_path()));
+    }
+    env.extend(launch.env.iter().map(|(name, value)| (name.as_str(), value.as_path())));
+    let binary = match &launch.binary {
+        Some(binary) => binary.clone(),
+        None => own_binary("strongroomd")?,
+    };
+    let log = dir.join("strongroomd.log");
+    if !launch.file_size_is_an_error {
+        return Process::start("strongroomd", &binary, &args, &env, log);
+    }
+    let script = ["-c", "trap '' XFSZ; exec \"$@\"", "sh"].map(str::to_owned);
+    let args: Vec<String> = script.into_iter().chain([binary.display().to_string()]).chain(args).collect();
+    Process::start("strongroomd", Path::new("/bin/sh"), &args, &env, log)
 }
 
 /// Runs the built CLI and answers what it printed.

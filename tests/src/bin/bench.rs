@@ -1,13 +1,18 @@
 //! Measures signers side by side: requests per second, latency and memory, same client, same run.
 //!
-//! `bench [--rounds N] [--seconds S] [--out FILE] [lnd|strongroom]...` (default: both)
+//! Then end to end: payments per second of an lnd with local keys and with each signer.
+//!
+//! `bench [--rounds N] [--seconds S] [--out FILE] [--no-payments] [lnd|strongroom]...` (default: both)
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use strongroom_tests::grpc::Channel;
+use strongroom_tests::lnd::CommitmentType;
 use strongroom_tests::load::{Figures, Operation, RequestSource, run};
+use strongroom_tests::network::{Network, Plan, pay_many, short_id};
 use strongroom_tests::signer::{Signer, SignerKind};
 use strongroom_tests::strongroomd::PolicyChoice;
 use strongroom_tests::workdir::Workdir;
@@ -18,7 +23,16 @@ struct Options {
     rounds: usize,
     seconds: f64,
     out: Option<String>,
+    payments: bool,
     signers: Vec<SignerKind>,
+}
+
+/// Payments per second through one channel, `parallel` at a time.
+struct Payments {
+    signer: SignerKind,
+    parallel: usize,
+    out: f64,
+    back: f64,
 }
 
 struct Cell {
@@ -40,22 +54,34 @@ fn main() -> Result<()> {
             signers.push((*kind, signer));
         }
         let cells = measure(&options, &signers)?;
-        report(&options, &cells, &mut signers)
+        let memory = peak_memory(&mut signers)?;
+        // Their memory and threads are not to weigh on the payments.
+        drop(signers);
+        let mut payments = Vec::new();
+        if options.payments {
+            for kind in [SignerKind::Local].iter().chain(&options.signers) {
+                payments.extend(pay(&dir.join(format!("pay-{kind:?}")), *kind)?);
+            }
+        }
+        report(&options, &cells, memory, &payments)
     })
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options { rounds: 3, seconds: 1.5, out: None, signers: Vec::new() };
+    let mut options = Options { rounds: 3, seconds: 1.5, out: None, payments: true, signers: Vec::new() };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--rounds" => options.rounds = value()?.parse()?,
             "--seconds" => options.seconds = value()?.parse()?,
+            "--no-payments" => options.payments = false,
             "--out" => options.out = Some(value()?),
             "lnd" => options.signers.push(SignerKind::LndSigner),
             "strongroom" => options.signers.push(SignerKind::Strongroom),
-            other => bail!("{other:?}: allowed are --rounds, --seconds, --out, lnd, strongroom"),
+            other => {
+                bail!("{other:?}: allowed are --rounds, --seconds, --out, --no-payments, lnd, strongroom")
+            }
         }
     }
     if options.signers.is_empty() {
@@ -131,7 +157,41 @@ fn preface(signer: &Signer, source: &RequestSource) -> Result<()> {
     })
 }
 
-fn report(options: &Options, cells: &[Cell], signers: &mut [(SignerKind, Signer)]) -> Result<()> {
+/// (payments in flight at once, payments each way)
+const PAYMENTS: [(usize, usize); 3] = [(1, 30), (8, 160), (32, 320)];
+
+fn pay(dir: &Path, signer: SignerKind) -> Result<Vec<Payments>> {
+    let net = Network::start(dir, &Plan::of(signer))?;
+    net.fund(&net.alice, 1, 10_000_000)?;
+    net.fund(&net.bob, 1, 10_000_000)?;
+    let ours = net.open(&net.alice, &net.bob, 1, 10_000_000, 0, CommitmentType::Anchors)?;
+    let theirs = net.open(&net.bob, &net.alice, 1, 10_000_000, 0, CommitmentType::Anchors)?;
+    let ours = [short_id(&net.alice, &ours[0])?];
+    let theirs = [short_id(&net.bob, &theirs[0])?];
+    let mut rows = Vec::new();
+    for (parallel, count) in PAYMENTS {
+        let rate = |took: Duration| count as f64 / took.as_secs_f64();
+        let out = rate(pay_many(&net.alice, &net.bob, count, 1_000, parallel, &ours)?);
+        let back = rate(pay_many(&net.bob, &net.alice, count, 1_000, parallel, &theirs)?);
+        eprintln!("bench: {signer}, {parallel} payments at once: {out:.1}/s out, {back:.1}/s back");
+        rows.push(Payments { signer, parallel, out, back });
+    }
+    Ok(rows)
+}
+
+fn peak_memory(signers: &mut [(SignerKind, Signer)]) -> Result<serde_json::Map<String, Value>> {
+    signers
+        .iter_mut()
+        .map(|(kind, signer)| Ok((kind.to_string(), json!(signer.process().peak_rss_kib()?))))
+        .collect()
+}
+
+fn report(
+    options: &Options,
+    cells: &[Cell],
+    memory: serde_json::Map<String, Value>,
+    payments: &[Payments],
+) -> Result<()> {
     let mut rows = Vec::new();
     for cell in cells {
         rows.push(json!({
@@ -141,18 +201,18 @@ fn report(options: &Options, cells: &[Cell], signers: &mut [(SignerKind, Signer)
             "p99_ms": median(cell, |f| f.p99_ms),
         }));
     }
-    let mut memory = serde_json::Map::new();
-    for (kind, signer) in signers {
-        memory.insert(kind.to_string(), json!(signer.process().peak_rss_kib()?));
-    }
     let result = json!({
         "machine": machine(), "rounds": options.rounds, "seconds": options.seconds,
         "peak_rss_kib": memory, "cells": rows,
+        "payments": payments.iter().map(|p| json!({
+            "signer": p.signer.to_string(), "parallel": p.parallel,
+            "out_per_s": p.out, "back_per_s": p.back,
+        })).collect::<Vec<_>>(),
     });
     if let Some(out) = &options.out {
         std::fs::write(out, format!("{result:#}\n"))?;
     }
-    println!("{}", table(cells, &result));
+    println!("{}{}", table(cells, &result), payments_table(payments));
     Ok(())
 }
 
@@ -188,6 +248,17 @@ fn table(cells: &[Cell], result: &Value) -> String {
         );
     }
     text + &format!("peak RSS, KiB: {}\n", result["peak_rss_kib"])
+}
+
+fn payments_table(payments: &[Payments]) -> String {
+    if payments.is_empty() {
+        return String::new();
+    }
+    let mut text = "| payments at once | signer | out, per s | back, per s |\n|---|---|---|---|\n".to_owned();
+    for p in payments {
+        text += &format!("| {} | {} | {:.1} | {:.1} |\n", p.parallel, p.signer, p.out, p.back);
+    }
+    text
 }
 
 fn machine() -> String {

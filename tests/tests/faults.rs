@@ -1,0 +1,459 @@
+//! Bad input and broken surroundings: each is refused in words, journaled, and harms no one else.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
+use bitcoin::psbt::PsbtSighashType;
+use bitcoin::{OutPoint, Psbt, Txid};
+use bytes::Bytes;
+use http::HeaderMap;
+use strongroom_tests::clock::until_true;
+use strongroom_tests::grpc::{Answer, Channel, INVALID_ARGUMENT, PERMISSION_DENIED, frame};
+use strongroom_tests::load::{BenchChannel, Operation, RequestSource, sign_psbt};
+use strongroom_tests::recorder::read_calls;
+use strongroom_tests::signer::TEST_MASTER_KEY;
+use strongroom_tests::softhsm::{P11KitServer, SoftHsm};
+use strongroom_tests::strongroomd::{Launch, PolicyChoice, Strongroomd};
+use strongroom_tests::workdir::Workdir;
+
+const SIGN_PSBT: &str = "/walletrpc.WalletKit/SignPsbt";
+const SIGN_MESSAGE: &str = "/signrpc.Signer/SignMessage";
+const CREATE_SESSION: &str = "/signrpc.Signer/MuSig2CreateSession";
+
+/// A daemon under the cautious profile, and a good client whose every request must go through.
+struct Bed {
+    daemon: Strongroomd,
+    source: RequestSource,
+    runtime: tokio::runtime::Runtime,
+    good: Channel,
+}
+
+impl Bed {
+    fn begin(dir: &Path) -> Result<Self> {
+        let policy = PolicyChoice::cautious().set("channels.max_total_sat", 1_000_000_000);
+        let daemon = Strongroomd::start(dir, &policy, Some(TEST_MASTER_KEY))?;
+        Self::over(daemon)
+    }
+
+    fn over(daemon: Strongroomd) -> Result<Self> {
+        let source = RequestSource::new(&daemon.accounts()?)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let good = runtime.block_on(Channel::to_signer(&daemon.endpoint()))?;
+        let bed = Self { daemon, source, runtime, good };
+        for (method, request) in bed.source.preface()? {
+            let answer = bed.ask_framed(method, request)?;
+            ensure!(answer.code == 0, "preface: {}", answer.message);
+        }
+        Ok(bed)
+    }
+
+    fn ask_framed(&self, method: &str, framed: Bytes) -> Result<Answer> {
+        self.runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(6), self.good.call_framed(method, framed))
+                .await
+                .with_context(|| format!("{method}: no answer within 6 s"))?
+        })
+    }
+
+    fn ask(&self, method: &str, request: &[u8]) -> Result<Answer> {
+        self.ask_framed(method, frame(request))
+    }
+
+    /// A new commitment is signed: the daemon is well.
+    fn still_signs(&mut self) -> Result<()> {
+        let (_, commitments) = self.source.commitments(1)?;
+        let answer = self.ask_framed(SIGN_PSBT, commitments[0].clone())?;
+        ensure!(answer.code == 0, "a good request is refused: {}", answer.message);
+        Ok(())
+    }
+
+    /// `framed` is refused with `code` and a text that names `word`, in the journal's count too.
+    fn refused(&mut self, what: &str, method: &str, framed: Bytes, code: u32, word: &str) -> Result<()> {
+        let before = self.daemon.refused()?;
+        let answer = self.ask_framed(method, framed).with_context(|| what.to_owned())?;
+        ensure!(
+            answer.code == code && answer.message.to_lowercase().contains(word),
+            "{what}: code {} {:?}; expected {code} naming {word:?}",
+            answer.code,
+            answer.message
+        );
+        let after = self.daemon.refused()?;
+        ensure!(after > before, "{what}: the refusal is not counted in the journal");
+        self.still_signs().with_context(|| format!("after {what}"))
+    }
+}
+
+/// A good commitment to spoil: one the daemon would sign.
+fn psbt(daemon: &Strongroomd) -> Result<Psbt> {
+    let channel = BenchChannel::new(&daemon.accounts()?, 1)?;
+    Ok(Psbt::deserialize(&channel.plain_commitment(900)?)?)
+}
+
+#[test]
+fn malformed_requests_are_refused_in_words() -> Result<()> {
+    Workdir::new("faults-input")?.run(|dir| {
+        let mut bed = Bed::begin(dir)?;
+        let good = psbt(&bed.daemon)?;
+        let bytes = good.serialize();
+        let spoiled = |spoil: &dyn Fn(&mut Psbt)| {
+            let mut psbt = good.clone();
+            spoil(&mut psbt);
+            sign_psbt(&psbt.serialize())
+        };
+        let cases: Vec<(&str, &str, Bytes, u32, &str)> = vec![
+            ("an empty PSBT", SIGN_PSBT, sign_psbt(&[]), INVALID_ARGUMENT, "psbt"),
+            ("random bytes", SIGN_PSBT, sign_psbt(&[7; 300]), INVALID_ARGUMENT, "psbt"),
+            ("a PSBT cut short", SIGN_PSBT, sign_psbt(&bytes[..bytes.len() - 9]), INVALID_ARGUMENT, ""),
+            (
+                "a script that does not hash to the output",
+                SIGN_PSBT,
+                spoiled(&|p| p.inputs[0].witness_script = Some(bitcoin::ScriptBuf::from_bytes(vec![0x51]))),
+                INVALID_ARGUMENT,
+                "script",
+            ),
+            (
+                "a key that is not the path's",
+                SIGN_PSBT,
+                spoiled(&|p| {
+                    let (_, source) =
+                        p.inputs[0].bip32_derivation.pop_first().expect("the good PSBT has one");
+                    let other = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+                    p.inputs[0]
+                        .bip32_derivation
+                        .insert(other.parse().expect("the generator is a point"), source);
+                }),
+                INVALID_ARGUMENT,
+                "key",
+            ),
+            (
+                "an unknown sighash type",
+                SIGN_PSBT,
+                spoiled(&|p| p.inputs[0].sighash_type = Some(PsbtSighashType::from_u32(0x44))),
+                INVALID_ARGUMENT,
+                "sighash",
+            ),
+            (
+                "the same input twice",
+                SIGN_PSBT,
+                spoiled(&|p| {
+                    p.unsigned_tx.input.push(p.unsigned_tx.input[0].clone());
+                    p.inputs.push(p.inputs[0].clone());
+                }),
+                INVALID_ARGUMENT,
+                "",
+            ),
+            ("an unknown key family", SIGN_MESSAGE, message(99, 0), PERMISSION_DENIED, ""),
+            ("a key family out of range", SIGN_MESSAGE, message(300, 0), INVALID_ARGUMENT, "famil"),
+            (
+                "a message without content",
+                SIGN_MESSAGE,
+                frame(&[0x12, 0x02, 0x08, 0x06]),
+                INVALID_ARGUMENT,
+                "msg",
+            ),
+        ];
+        let count = cases.len();
+        for (what, method, framed, code, word) in cases {
+            bed.refused(what, method, framed, code, word)?;
+        }
+        eprintln!("faults figures: {count} malformed requests refused");
+        Ok(())
+    })
+}
+
+/// A SignMessage request for key {family/index} over bytes of no known kind.
+fn message(family: u16, index: u8) -> Bytes {
+    let mut locator = vec![0x08];
+    let mut rest = family;
+    while rest >= 0x80 {
+        locator.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    locator.push(rest as u8);
+    locator.extend([0x10, index]);
+    let mut request = vec![0x0a, 4, 1, 2, 3, 4, 0x12, locator.len() as u8];
+    request.extend(locator);
+    frame(&request)
+}
+
+#[test]
+fn what_policy_forbids_is_refused_with_its_reasons() -> Result<()> {
+    Workdir::new("faults-policy")?.run(|dir| {
+        let mut bed = Bed::begin(dir)?;
+        let good = psbt(&bed.daemon)?;
+        // A thousand inputs that prove nothing.
+        let mut many = good.clone();
+        for n in 1..1_000u32 {
+            let mut input = many.unsigned_tx.input[0].clone();
+            input.previous_output = OutPoint::new(Txid::from_byte_array([9; 32]), n);
+            many.unsigned_tx.input.push(input);
+            many.inputs.push(many.inputs[0].clone());
+        }
+        let began = Instant::now();
+        let answer = bed.ask_framed(SIGN_PSBT, sign_psbt(&many.serialize()))?;
+        ensure!(
+            [INVALID_ARGUMENT, PERMISSION_DENIED].contains(&answer.code),
+            "1,000 inputs: code {} {}",
+            answer.code,
+            answer.message
+        );
+        ensure!(began.elapsed() < Duration::from_secs(4), "1,000 inputs took {:?}", began.elapsed());
+        bed.still_signs()?;
+
+        // An output to a stranger in the place of a commitment.
+        let mut theft = good.clone();
+        theft.unsigned_tx.lock_time = LockTime::ZERO;
+        theft.unsigned_tx.input[0].sequence = bitcoin::Sequence::MAX;
+        theft.unsigned_tx.output.truncate(1);
+        theft.unsigned_tx.output[0].value = bitcoin::Amount::from_sat(9_990_000);
+        theft.unsigned_tx.output[0].script_pubkey =
+            bitcoin::ScriptBuf::from_hex("0014000102030405060708090a0b0c0d0e0f10111213")?;
+        theft.outputs.truncate(1);
+        bed.refused(
+            "a close that pays a stranger",
+            SIGN_PSBT,
+            sign_psbt(&theft.serialize()),
+            PERMISSION_DENIED,
+            "refused by policy",
+        )?;
+
+        // lnd's own taproot nonces would hand it the key.
+        let vectors =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/lnd-0.21.3/04-open-taproot.jsonl.gz");
+        let session = read_calls(&vectors)?
+            .into_iter()
+            .find(|c| c.method == CREATE_SESSION)
+            .context("the vectors hold no MuSig2 session")?;
+        bed.refused(
+            "a MuSig2 session with the caller's nonce",
+            CREATE_SESSION,
+            frame(&hex::decode(session.req)?),
+            PERMISSION_DENIED,
+            "musig2",
+        )
+    })
+}
+
+#[test]
+fn strangers_get_nothing_and_stop_no_one() -> Result<()> {
+    Workdir::new("faults-strangers")?.run(|dir| {
+        let mut bed = Bed::begin(dir)?;
+        let endpoint = bed.daemon.endpoint();
+        let macaroon = std::fs::read(&endpoint.macaroon)?;
+        let mut flipped = macaroon.clone();
+        let last = flipped.len() - 1;
+        flipped[last] ^= 1;
+        let short = dir.join("expired.macaroon");
+        let path = short.display().to_string();
+        bed.daemon.cli(&["macaroon", "mint", "alice", "--out", &path, "--expires-in", "1s"], None)?;
+        let revoked = dir.join("revoked.macaroon");
+        let path = revoked.display().to_string();
+        let minted = bed.daemon.cli(&["macaroon", "mint", "alice", "--out", &path], None)?;
+        let id = minted["id"].as_str().context("mint without id")?;
+        bed.daemon.cli(&["macaroon", "revoke", id], None)?;
+        std::thread::sleep(Duration::from_millis(2_100));
+        let cases = [
+            ("no macaroon", None),
+            ("not hex", Some("zz".to_owned())),
+            ("not a macaroon", Some("00".repeat(40))),
+            ("a forged macaroon", Some(hex::encode(flipped))),
+            ("an expired macaroon", Some(hex::encode(std::fs::read(short)?))),
+            ("a revoked macaroon", Some(hex::encode(std::fs::read(revoked)?))),
+        ];
+        let (_, requests) = bed.source.commitments(cases.len())?;
+        for ((what, macaroon), request) in cases.into_iter().zip(requests.iter()) {
+            let mut metadata = HeaderMap::new();
+            if let Some(macaroon) = macaroon {
+                metadata.insert("macaroon", macaroon.parse()?);
+            }
+            let answer = bed.runtime.block_on(bed.good.call_with(SIGN_PSBT, metadata, request.clone()))?;
+            ensure!(answer.code == PERMISSION_DENIED, "{what}: code {} {}", answer.code, answer.message);
+            bed.still_signs().with_context(|| format!("after {what}"))?;
+        }
+
+        // Plain text where TLS is spoken: closed, with no answer.
+        let mut plain = TcpStream::connect(&endpoint.address)?;
+        plain.set_read_timeout(Some(Duration::from_secs(20)))?;
+        plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
+        let mut answer = Vec::new();
+        let _ = plain.read_to_end(&mut answer);
+        ensure!(!answer.starts_with(b"HTTP"), "plain text was answered: {answer:?}");
+        bed.still_signs()?;
+
+        // A request larger than limits.max_request_bytes (4 MiB).
+        let answer = bed.ask(SIGN_PSBT, &[0x0a; 5 << 20]);
+        if let Ok(answer) = answer {
+            ensure!(
+                answer.code != 0 && answer.code != 14 && answer.code != 4,
+                "5 MiB: code {} {}",
+                answer.code,
+                answer.message
+            );
+        }
+        bed.good = bed.runtime.block_on(Channel::to_signer(&endpoint))?;
+        bed.still_signs()
+    })
+}
+
+#[test]
+fn ten_thousand_idle_connections_stop_no_one() -> Result<()> {
+    Workdir::new("faults-idle")?.run(|dir| {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        ensure!(
+            limit.maximum.is_none_or(|most| most > 10_500),
+            "this machine allows {:?} open files; the test needs 10,500",
+            limit.maximum
+        );
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+        let mut bed = Bed::begin(dir)?;
+        let address = bed.daemon.endpoint().address;
+        let mut idle = Vec::new();
+        for n in 0..10_000 {
+            idle.push(TcpStream::connect(&address).with_context(|| format!("connection {n}"))?);
+        }
+        let began = Instant::now();
+        bed.still_signs()?;
+        let newcomer = bed.runtime.block_on(Channel::to_signer(&bed.daemon.endpoint()))?;
+        bed.good = newcomer;
+        bed.still_signs()?;
+        let took = began.elapsed();
+        ensure!(took < Duration::from_secs(2), "two requests took {took:?} beside 10,000 idle connections");
+        eprintln!(
+            "faults figures: 10,000 idle connections, two requests beside them in {} ms",
+            took.as_millis()
+        );
+        drop(idle);
+        bed.daemon.process().check_alive()
+    })
+}
+
+#[test]
+fn a_body_that_never_ends_holds_only_its_own_stream() -> Result<()> {
+    Workdir::new("faults-endless")?.run(|dir| {
+        let mut bed = Bed::begin(dir)?;
+        let endpoint = bed.daemon.endpoint();
+        // 1 MiB announced, ten bytes sent, and no end of stream.
+        let mut started = bytes::BytesMut::new();
+        bytes::BufMut::put_slice(&mut started, &[0, 0, 16, 0, 0]);
+        bytes::BufMut::put_slice(&mut started, &[0x0a; 10]);
+        let began = Instant::now();
+        let endless = bed.runtime.spawn(async move {
+            let channel = Channel::to_signer(&endpoint).await?;
+            channel.call_endless(SIGN_PSBT, started.freeze()).await
+        });
+        bed.still_signs()?;
+        let answer =
+            bed.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), endless).await });
+        match answer {
+            Ok(ended) => {
+                if let Ok(answer) = ended? {
+                    ensure!(![0, 4, 14].contains(&answer.code), "code {} {}", answer.code, answer.message);
+                }
+            }
+            Err(_) => bail!("the stream is still held after {:?}", began.elapsed()),
+        }
+        bed.still_signs()
+    })
+}
+
+#[test]
+fn a_killed_hsm_seals_and_can_be_unsealed() -> Result<()> {
+    Workdir::new("faults-hsm")?.run(|dir| {
+        let token = SoftHsm::create(&dir.join("token"), "strongroom")?;
+        let socket = dir.join("p11-kit.sock");
+        let server = P11KitServer::start(&token, &socket)?;
+        let launch = Launch {
+            module: Some(P11KitServer::client_module()?),
+            env: vec![P11KitServer::environment(&socket)],
+            ..Launch::default()
+        };
+        let policy = PolicyChoice::cautious().set("channels.max_total_sat", 1_000_000_000);
+        let pin = token.pin_file.clone();
+        let daemon = Strongroomd::start_empty(dir, &policy, token.clone(), launch)?;
+        daemon.add_alice(Some(TEST_MASTER_KEY))?;
+        let mut bed = Bed::over(daemon)?;
+        bed.still_signs()?;
+        drop(server);
+        until_true(15, "sealed", || Ok(bed.daemon.status()?["state"] == "sealed"))?;
+        let (_, commitments) = bed.source.commitments(1)?;
+        let answer = bed.ask_framed(SIGN_PSBT, commitments[0].clone())?;
+        ensure!(
+            answer.code == PERMISSION_DENIED && answer.message.contains("sealed"),
+            "sealed: code {} {}",
+            answer.code,
+            answer.message
+        );
+        let _server = P11KitServer::start(&token, &socket)?;
+        bed.daemon.cli(&["unseal", "--pin-fd", "0"], Some(&pin))?;
+        bed.still_signs()
+    })
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() -> Result<()> {
+    Workdir::new("faults-disk")?.run(|dir| {
+        let token = SoftHsm::create(&dir.join("token"), "strongroom")?;
+        let launch = Launch { file_size_is_an_error: true, ..Launch::default() };
+        let policy = PolicyChoice::cautious().set("channels.max_total_sat", 1_000_000_000);
+        let daemon = Strongroomd::start_empty(dir, &policy, token, launch)?;
+        daemon.add_alice(Some(TEST_MASTER_KEY))?;
+        let mut bed = Bed::over(daemon)?;
+        let (_, requests) = bed.source.commitments(550)?;
+        let mut signed = Vec::new();
+        for request in &requests[..50] {
+            let answer = bed.ask_framed(Operation::SignCommitment.method(), request.clone())?;
+            ensure!(answer.code == 0, "{}", answer.message);
+            signed.push(answer.body);
+        }
+        // No file may grow any more: what a full disk does to a writer.
+        limit_file_size(&mut bed.daemon, "0")?;
+        let mut refusals = 0;
+        for request in &requests[50..550] {
+            let answer = match bed.ask_framed(Operation::SignCommitment.method(), request.clone()) {
+                Ok(answer) => answer,
+                Err(error) => return Err(error.context("the daemon is gone; a full disk must not end it")),
+            };
+            match answer.code {
+                0 => ensure!(refusals == 0, "signed again while the disk is full"),
+                PERMISSION_DENIED => refusals += 1,
+                other => bail!("code {other}: {}", answer.message),
+            }
+        }
+        ensure!(refusals > 0, "500 requests were signed though nothing could be written");
+        let fault = bed.daemon.status()?["journal_fault"].clone();
+        limit_file_size(&mut bed.daemon, "unlimited")?;
+        bed.daemon.process().stop(10)?;
+        bed.daemon.start_again()?;
+        let endpoint = bed.daemon.endpoint();
+        bed.good = bed.runtime.block_on(Channel::to_signer(&endpoint))?;
+        for (request, before) in requests.iter().zip(&signed) {
+            let again = bed.ask_framed(Operation::SignCommitment.method(), request.clone())?;
+            ensure!(
+                again.code == 0 && again.body == *before,
+                "a signature from before is lost: {}",
+                again.message
+            );
+        }
+        bed.still_signs()?;
+        eprintln!("faults figures: disk full: {refusals} of 500 refused, journal says {fault}");
+        Ok(())
+    })
+}
+
+/// Sets the soft limit of the daemon's file sizes (util-linux `prlimit`).
+fn limit_file_size(daemon: &mut Strongroomd, soft: &str) -> Result<()> {
+    let pid = daemon.process().pid().to_string();
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid, &format!("--fsize={soft}:unlimited")])
+        .status()
+        .context("run prlimit (package util-linux)")?;
+    ensure!(status.success(), "prlimit --fsize={soft}: {status}");
+    Ok(())
+}
