@@ -55,9 +55,9 @@ fn fits(ask: &SpendAsk, input: &SignedInput) -> bool {
             group == Multisig && input.tweak == Tweak::None
         }
         Spend::CounterpartyHtlc { .. } => group == HtlcBase && input.tweak == Tweak::Single,
-        Spend::HolderHtlc { .. } => group == Wallet || (group == HtlcBase && input.tweak == Tweak::Single),
-        // A batch collects several kinds of output, and brings wallet coins for the fee.
-        Spend::Sweep(_) => match group {
+        // A batch collects several kinds of output, second-level transactions among them, and brings wallet coins for
+        // the fee.
+        Spend::HolderHtlc { .. } | Spend::Sweep(_) => match group {
             Wallet => true,
             DelayBase | HtlcBase => input.tweak == Tweak::Single,
             // Tweaked only on channels older than static_remotekey.
@@ -96,8 +96,7 @@ fn keys(spend: &Spend) -> &'static str {
             "the channel's multisig key without tweak"
         }
         Spend::CounterpartyHtlc { .. } => "an htlc-base key with a single tweak",
-        Spend::HolderHtlc { .. } => "an htlc-base key with a single tweak, or wallet keys",
-        Spend::Sweep(_) => {
+        Spend::HolderHtlc { .. } | Spend::Sweep(_) => {
             "delay-base and htlc-base keys with a single tweak, payment-base, wallet keys, a multisig key for a 330 sat anchor"
         }
         Spend::Justice => "revocation-base keys with a revocation secret, payment-base, wallet keys",
@@ -144,7 +143,8 @@ mod tests {
             (close(), wallet(), Tweak::None, 330),
             (peers_htlc(330), key(0), Tweak::None, 330),
             (peers_htlc(330), key(2), Tweak::None, 330),
-            (our_htlc(), key(4), Tweak::Single, 330),
+            (our_htlc(), key(4), Tweak::None, 330),
+            (our_htlc(), key(0), Tweak::None, 10_000_000),
             // Wallet keys are never tweaked, the node key spends nothing, unknown families neither.
             (Spend::Onchain, wallet(), Tweak::Single, 330),
             (Spend::Sweep(Delayed), wallet(), Tweak::Double, 330),

@@ -24,7 +24,10 @@ impl Appliance {
                 Ok(Ok(Ok(()))) => continue,
                 Ok(Ok(Err(because))) => because,
                 Ok(Err(_)) => "the heartbeat of the token panicked".to_owned(),
-                Err(_) => format!("token gone: no answer within {} s; when it is back: strongroom unseal", PATIENCE.as_secs()),
+                Err(_) => format!(
+                    "token gone: no answer within {} s; when it is back: strongroom unseal",
+                    PATIENCE.as_secs()
+                ),
             };
             self.metrics.token_failures.inc();
             let sealing = self.clone();

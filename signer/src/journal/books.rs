@@ -94,6 +94,12 @@ impl Allowances {
         self.roots.insert(root, multisig) != Some(multisig)
     }
 
+    /// Whether `charge` would change anything; most requests are free, and copying the books for them is not.
+    pub(super) fn is_touched(&self, charges: &Charges, channel: Option<&OutPoint>) -> bool {
+        let matches = channel.and_then(|o| self.fundings.get(o)).is_some_and(|f| !f.matched);
+        *charges != Charges::default() || matches
+    }
+
     /// Books what an approval costs. Returns whether anything changed.
     pub(super) fn charge(
         &mut self,

@@ -195,14 +195,12 @@ impl Keeper {
         };
         let (now, window) = (self.now(), self.policy.window().seconds());
         let mut facts = Facts { now, ..Facts::default() };
-        facts.already_charged =
-            self.store.get(&keys::transaction(node, &ask.txid)).map_err(unreadable)?.is_some();
         (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
-        let mut pin = 0;
+        let mut pin = ask.signed.first().map_or(0, |signed| signed.index);
         for (index, input) in ask.inputs.iter().enumerate() {
             let entry = self.store.get(&keys::amount(node, &input.outpoint)).map_err(unreadable)?;
             let Some(entry) = entry.as_deref().and_then(Entry::read) else { continue };
-            if entry.amount != input.amount {
+            if entry.contradicts(input.amount, input.evidence) {
                 facts.amount_conflicts.push((input.outpoint, entry.amount, input.amount));
             }
             let (outflow, fee) = entry.pinned(now, window);
@@ -210,6 +208,11 @@ impl Keeper {
                 (facts.replaced_outflow, facts.replaced_fee, pin) = (outflow, fee, index);
             }
         }
+        // A later request for the same transaction may show a truer, higher fee than the first; then it is charged
+        // for the difference.
+        let seen = self.store.get(&keys::transaction(node, &ask.txid)).map_err(unreadable)?.is_some();
+        facts.already_charged =
+            seen && (ask.inputs.len() == 1 || ask.fee().is_some_and(|fee| fee <= facts.replaced_fee));
         facts.channels_total = books.channels.open_capacity();
         let channel = channel_of(&ask.spend);
         if let Some(channel) = channel {
@@ -223,7 +226,7 @@ impl Keeper {
         for (index, output) in (0u32..).zip(&ask.outputs) {
             let outpoint = OutPoint { txid: ask.txid, vout: index };
             if let Some(capacity) = books.channels.capacity(&outpoint) {
-                let kept = books.channels.our_balance(&outpoint).unwrap_or(Amount::ZERO);
+                let kept = books.channels.first_to_remote(&outpoint).unwrap_or(Amount::ZERO);
                 let pushed = capacity.checked_sub(kept).unwrap_or(Amount::ZERO).min(output.amount);
                 facts.known_fundings.push(KnownFunding { output: index, capacity, pushed });
             }
@@ -260,15 +263,19 @@ impl Keeper {
             effects.batch.put(keys::transaction(node, &ask.txid), serialize(request.transaction()));
         }
 
-        // Amounts: every input's, so that no later request can lie about one. Charges are pinned to one of
-        // them: of all transactions that spend it only one can confirm.
+        // Amounts of the inputs we sign, and of those proven, so that no later request can lie about them. Charges are
+        // pinned to one input: of all transactions that spend it only one can confirm.
         let charges = &verdict.charges;
         for (index, input) in ask.inputs.iter().enumerate() {
             let name = keys::amount(node, &input.outpoint);
             let before = self.store.get(&name).map_err(|e| Refusal::NotRecorded(e.to_string()))?;
-            let mut entry = before.as_deref().and_then(Entry::read).unwrap_or(Entry::new(input.amount));
+            let mut entry =
+                before.as_deref().and_then(Entry::read).unwrap_or(Entry::new(input.amount, input.evidence));
+            let signed = ask.signed.iter().any(|s| s.index == index);
+            let new = before.is_none() && (signed || entry.is_proven());
+            let proven = entry.prove(input.amount, input.evidence);
             let pinned = index == pin && entry.pin(now, self.policy.window().seconds(), facts, charges);
-            if before.is_none() || pinned {
+            if new || proven || pinned {
                 effects.batch.put(name, entry.write());
             }
         }
@@ -280,8 +287,11 @@ impl Keeper {
             let output = ask.outputs.get(usize::try_from(*vout).ok()?)?;
             Some((OutPoint { txid: ask.txid, vout: *vout }, output.amount))
         });
-        let mut allowances = books.allowances.clone();
         let channel = channel_of(&ask.spend);
+        if !books.allowances.is_touched(charges, channel) {
+            return Ok(effects);
+        }
+        let mut allowances = books.allowances.clone();
         if allowances.charge(now, charges, fundings, channel, channel.copied()) {
             put_allowances(&mut effects.batch, node, &allowances)?;
             effects.allowances = Some(allowances);

@@ -1,16 +1,19 @@
 //! The ledger of outpoints: what each was signed for, and what was charged for spending it.
 //!
 //! BIP 143 signs only the own input's amount, so a wallet that is lied to about one input at a time can be made to
-//! burn the rest as fee. Whoever remembers every amount cannot be told two stories.
+//! burn the rest as fee. Whoever remembers the amount of every input it signed cannot be told two stories: a signature
+//! made for a false amount is void, so the last signature that a transaction needs sees every amount as it is.
 
 use bitcoin::Amount;
-use strongroom_policy::{Charges, Facts};
+use strongroom_policy::{Charges, Evidence, Facts};
 
 /// One outpoint's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The amount it was signed for.
+    /// The amount it was signed for, or proven to have.
     pub(super) amount: Amount,
+    /// The amount is proven, not only signed for.
+    proven: bool,
     /// Charges of transactions whose first input it is.
     outflow: Amount,
     fee: Amount,
@@ -20,8 +23,28 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An outpoint not charged for.
-    pub(super) fn new(amount: Amount) -> Self {
-        Self { amount, outflow: Amount::ZERO, fee: Amount::ZERO, since: 0 }
+    pub(super) fn new(amount: Amount, evidence: Evidence) -> Self {
+        Self { amount, proven: is_proof(evidence), outflow: Amount::ZERO, fee: Amount::ZERO, since: 0 }
+    }
+
+    /// Whether `amount` contradicts what is known. A proof contradicts nothing: what was signed before without one
+    /// was signed in vain if it was false.
+    pub(super) fn contradicts(&self, amount: Amount, evidence: Evidence) -> bool {
+        self.amount != amount && (self.proven || !is_proof(evidence))
+    }
+
+    /// Whether the amount is proven.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Takes a proof in. Returns whether anything changed.
+    pub(super) fn prove(&mut self, amount: Amount, evidence: Evidence) -> bool {
+        let news = is_proof(evidence) && !self.proven;
+        if news {
+            (self.amount, self.proven) = (amount, true);
+        }
+        news
     }
 
     /// Outflow and fee pinned here and still in the window of `window` seconds.
@@ -48,9 +71,9 @@ impl Entry {
         true
     }
 
-    /// Four big-endian 64-bit numbers.
+    /// Five big-endian 64-bit numbers.
     pub(super) fn write(&self) -> Vec<u8> {
-        [self.amount.to_sat(), self.outflow.to_sat(), self.fee.to_sat(), self.since]
+        [self.amount.to_sat(), u64::from(self.proven), self.outflow.to_sat(), self.fee.to_sat(), self.since]
             .iter()
             .flat_map(|n| n.to_be_bytes())
             .collect()
@@ -61,12 +84,18 @@ impl Entry {
         let mut numbers = bytes.chunks_exact(8).filter_map(|c| c.try_into().ok()).map(u64::from_be_bytes);
         let entry = Self {
             amount: Amount::from_sat(numbers.next()?),
+            proven: numbers.next()? != 0,
             outflow: Amount::from_sat(numbers.next()?),
             fee: Amount::from_sat(numbers.next()?),
             since: numbers.next()?,
         };
-        (bytes.len() == 32).then_some(entry)
+        (bytes.len() == 40).then_some(entry)
     }
+}
+
+/// Proof that holds beside any other claim: `Committed` holds only for the signature that commits.
+fn is_proof(evidence: Evidence) -> bool {
+    matches!(evidence, Evidence::PreviousTransaction | Evidence::Ledger | Evidence::Chain)
 }
 
 #[cfg(test)]
@@ -78,8 +107,23 @@ mod tests {
     }
 
     #[test]
+    fn another_claim_contradicts_and_a_proof_prevails() {
+        let (ten, six) = (Amount::from_sat(10), Amount::from_sat(6));
+        let mut signed = Entry::new(ten, Evidence::Committed);
+        assert!(signed.contradicts(six, Evidence::Claimed));
+        assert!(signed.contradicts(six, Evidence::Committed));
+        assert!(!signed.contradicts(ten, Evidence::Claimed));
+        assert!(!signed.contradicts(six, Evidence::PreviousTransaction));
+        assert!(signed.prove(six, Evidence::PreviousTransaction));
+        assert!(signed.contradicts(ten, Evidence::Claimed));
+        // Two proofs of one outpoint cannot differ; if they do, something is badly wrong.
+        assert!(signed.contradicts(ten, Evidence::Ledger));
+        assert!(!signed.prove(ten, Evidence::Ledger));
+    }
+
+    #[test]
     fn a_fee_bump_is_charged_for_the_difference_only() {
-        let mut entry = Entry::new(Amount::from_sat(1_000));
+        let mut entry = Entry::new(Amount::from_sat(1_000), Evidence::Claimed);
         assert!(entry.pin(100, 3_600, &Facts::default(), &charges(0, 200)));
         let (_, fee) = entry.pinned(200, 3_600);
         assert_eq!(fee, Amount::from_sat(200));
@@ -90,14 +134,14 @@ mod tests {
 
     #[test]
     fn what_left_the_window_replaces_nothing() {
-        let mut entry = Entry::new(Amount::from_sat(1_000));
+        let mut entry = Entry::new(Amount::from_sat(1_000), Evidence::Claimed);
         entry.pin(100, 3_600, &Facts::default(), &charges(500, 0));
         assert_eq!(entry.pinned(100 + 3_600, 3_600), (Amount::ZERO, Amount::ZERO));
     }
 
     #[test]
     fn roundtrip_and_damage() {
-        let mut entry = Entry::new(Amount::from_sat(7));
+        let mut entry = Entry::new(Amount::from_sat(7), Evidence::Ledger);
         entry.pin(5, 10, &Facts::default(), &charges(1, 2));
         assert_eq!(Entry::read(&entry.write()), Some(entry));
         assert_eq!(Entry::read(&entry.write()[1..]), None);
