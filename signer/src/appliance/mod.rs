@@ -246,7 +246,7 @@ impl Appliance {
             origin,
             network: self.policy.network().to_string(),
             sealed_store_key: hex::encode(sealed.to_bytes()),
-            audit_key: audit_key_text(token.audit_public_key()),
+            audit_key: audit_key(token.audit_public_key())?.to_string(),
         };
         self.dir.write_appliance(&file)?;
         let event = audit::Event::Initialised {
@@ -373,10 +373,6 @@ impl Appliance {
 fn sealed_blob(text: &str) -> Result<SealedBlob, ApplianceError> {
     let bytes = hex::decode(text).map_err(|e| ApplianceError::State(format!("sealed value: {e}")))?;
     SealedBlob::from_bytes(&bytes).map_err(|e| ApplianceError::State(format!("sealed value: {e}")))
-}
-
-fn audit_key_text(key: &AuditPublicKey) -> String {
-    format!("{}:{}", key.curve().name(), hex::encode(key.sec1()))
 }
 
 fn audit_key(key: &AuditPublicKey) -> Result<audit::AuditKey, ApplianceError> {

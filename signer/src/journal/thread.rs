@@ -65,6 +65,7 @@ impl Keeper {
             torn: None,
             marks_due: 0,
         };
+        keeper.tick();
         let started = audit::Event::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             network: keeper.policy.network().to_string(),
