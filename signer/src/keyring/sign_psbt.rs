@@ -39,7 +39,7 @@ impl Keyring {
         Ok(SignedPsbt { psbt, inputs: request.signed_inputs(), signatures, leaf })
     }
 
-    fn sign_input(&self, to_sign: &ToSign) -> Result<SpendSignature, KeyringError> {
+    pub(super) fn sign_input(&self, to_sign: &ToSign) -> Result<SpendSignature, KeyringError> {
         let key = self.tweaked_secret(to_sign)?;
         let message = Message::from_digest(to_sign.digest);
         let withheld = || KeyringError::DoesNotVerify(format!("input {} ({})", to_sign.index, to_sign.key));

@@ -72,7 +72,7 @@ impl Signing {
     }
 
     /// Whether s·G = ±(R1 + b·R2) + e·a·g·P.
-    fn verifies(
+    pub(super) fn verifies(
         &self,
         secp: &Secp256k1<All>,
         key: &CombinedKey,

@@ -34,13 +34,16 @@ impl Mnemonic {
         phrase
     }
 
+    /// Reads words in any case, numbered ("1. word") or not.
     pub(super) fn parse(text: &str) -> Result<Self, SeedError> {
-        let count = text.split_whitespace().count();
+        let is_number = |token: &str| token.trim_end_matches('.').bytes().all(|byte| byte.is_ascii_digit());
+        let words = || text.split_whitespace().filter(|token| !is_number(token));
+        let count = words().count();
         if count != WORDS {
             return Err(SeedError::WordCount(count));
         }
         let mut indexes = Zeroizing::new([0; WORDS]);
-        for (at, (word, index)) in text.split_whitespace().zip(indexes.iter_mut()).enumerate() {
+        for (at, (word, index)) in words().zip(indexes.iter_mut()).enumerate() {
             let word = Zeroizing::new(word.to_ascii_lowercase());
             *index = Language::English.find_word(&word).ok_or(SeedError::UnknownWord { position: at + 1 })?;
         }
