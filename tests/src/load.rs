@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
 pub use requests::{Operation, RequestSource, sign_psbt};
-pub use shapes::{BenchChannel, CommitmentPair};
+pub use shapes::{BenchChannel, CommitmentPair, wallet_spend};
 
 use crate::grpc::Channel;
 use crate::lnd::SignerEndpoint;

@@ -213,6 +213,14 @@ impl Strongroomd {
         run_cli(&["--socket", &socket, "journal", "tail", "--last", &count.to_string()], None)
     }
 
+    /// The last `count` leaves of the journal.
+    pub fn journal_leaves(&self, count: u32) -> Result<Vec<Value>> {
+        let socket = self.dir.join("operator.sock").display().to_string();
+        let count = count.to_string();
+        let text = run_cli(&["--socket", &socket, "--json", "journal", "tail", "--last", &count], None)?;
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
     fn node_dir(&self) -> PathBuf {
         self.dir.join("alice")
     }

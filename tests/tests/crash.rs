@@ -15,13 +15,15 @@ use serde_json::Value;
 use strongroom_tests::clock::until_true;
 use strongroom_tests::grpc::Channel;
 use strongroom_tests::lnd::SignerEndpoint;
-use strongroom_tests::load::{Operation, RequestSource};
+use strongroom_tests::load::{Operation, RequestSource, sign_psbt, wallet_spend};
 use strongroom_tests::signer::TEST_MASTER_KEY;
 use strongroom_tests::softhsm::SoftHsm;
 use strongroom_tests::strongroomd::{Launch, PolicyChoice, Strongroomd};
 use strongroom_tests::workdir::Workdir;
 
 const CONNECTIONS: usize = 8;
+/// The load's invented channels.
+const CHANNELS: u32 = 64;
 const KILLS_AT_RANDOM: usize = 90;
 /// Steps of the line (their names are the daemon's), each killed at several passages.
 const STEPS: [&str; 3] = ["recorded", "decided", "signed"];
@@ -39,8 +41,19 @@ struct Trial {
     kills: usize,
 }
 
+/// Every fourth request pays this much to a stranger: the allowance must not fall behind.
+const PAYS_SAT: u64 = 1_000;
+
+fn pays(index: usize) -> bool {
+    index.is_multiple_of(4)
+}
+
 fn policy() -> PolicyChoice {
-    PolicyChoice::cautious().set("channels.max_total_sat", 1_000_000_000)
+    PolicyChoice::cautious()
+        .set("channels.max_total_sat", 1_000_000_000)
+        .set("outflow.max_in_window_sat", 1_000_000_000_000u64)
+        .set("fees.wallet.max_in_window_sat", 1_000_000_000_000u64)
+        .set("fees.closing.max_in_window_sat", 1_000_000_000_000u64)
 }
 
 impl Trial {
@@ -67,7 +80,17 @@ impl Trial {
             }
             Ok(())
         })?;
-        trial.requests = source.commitments(requests)?.1;
+        let accounts = trial.daemon.accounts()?;
+        let commitments = source.commitments(requests)?.1;
+        trial.requests = commitments
+            .iter()
+            .enumerate()
+            .map(|(index, commitment)| match pays(index) {
+                true => Ok(sign_psbt(&wallet_spend(&accounts, u32::try_from(index)?, PAYS_SAT)?)),
+                false => Ok(commitment.clone()),
+            })
+            .collect::<Result<Vec<_>>>()?
+            .into();
         Ok(trial)
     }
 
@@ -99,12 +122,11 @@ impl Trial {
     /// was asked and lost its answer in the kill gets one now: the same decision.
     fn come_back(&mut self, sample: usize) -> Result<()> {
         self.daemon.start_again()?;
-        let approved = approved(&self.daemon)?;
-        ensure!(
-            approved >= self.answered.len() as u64,
-            "{approved} approvals are counted, {} were answered",
-            self.answered.len()
-        );
+        let paid = PAYS_SAT * self.answered.keys().filter(|index| pays(**index)).count() as u64;
+        let node = self.daemon.status()?["nodes"][0].clone();
+        let charged = node["outflow_sat"].as_u64().context("status without outflow_sat")?;
+        ensure!(charged >= paid, "{paid} sat were signed away, {charged} sat are charged");
+        ensure!(node["channels"] == CHANNELS, "{} channels are known, not {CHANNELS}", node["channels"]);
         let endpoint = self.daemon.endpoint();
         let mut asked: Vec<_> = self.answered.iter().collect();
         asked.sort_by_key(|(index, _)| std::cmp::Reverse(**index));
@@ -198,10 +220,6 @@ impl Load {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
-}
-
-fn approved(daemon: &Strongroomd) -> Result<u64> {
-    daemon.status()?["nodes"][0]["approved"].as_u64().context("status without nodes[0].approved")
 }
 
 /// The transaction of a framed SignPsbt request: gRPC head (5 bytes), field tag, length, PSBT.

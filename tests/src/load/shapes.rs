@@ -11,8 +11,8 @@ use bitcoin::psbt::raw::Key;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::secp256k1::{PublicKey, Scalar, Secp256k1, SecretKey, VerifyOnly};
 use bitcoin::{
-    Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute::LockTime,
-    transaction::Version,
+    Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, WPubkeyHash, Witness,
+    absolute::LockTime, transaction::Version,
 };
 use serde_json::Value;
 
@@ -240,6 +240,60 @@ impl BenchChannel {
     }
 }
 
+/// SignPsbt of a wallet coin (84', proven by its invented previous transaction): `sat` to a stranger,
+/// the rest back to our change address.
+pub fn wallet_spend(accounts: &Value, number: u32, sat: u64) -> Result<Vec<u8>> {
+    let secp = Secp256k1::verification_only();
+    let account = xpub(accounts, "m/84'/0'/0'")?;
+    let key = |branch: u32| -> Result<PublicKey> {
+        let path = [ChildNumber::from_normal_idx(branch)?, ChildNumber::from_normal_idx(0)?];
+        Ok(account.derive_pub(&secp, &path)?.public_key)
+    };
+    let p2wpkh = |key: &PublicKey| ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(&key.serialize()));
+    let ours = key(0)?;
+    let coin = TxOut { value: Amount::from_sat(100_000), script_pubkey: p2wpkh(&ours) };
+    let previous = transaction(OutPoint::new(Txid::from_byte_array([7; 32]), number), vec![coin.clone()]);
+    let out = vec![
+        TxOut {
+            value: Amount::from_sat(sat),
+            script_pubkey: ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([5; 20])),
+        },
+        TxOut { value: Amount::from_sat(100_000 - sat - 300), script_pubkey: p2wpkh(&key(1)?) },
+    ];
+    let spend = transaction(OutPoint::new(previous.compute_txid(), 0), out);
+    let path: DerivationPath = vec![
+        ChildNumber::from_hardened_idx(84)?,
+        ChildNumber::from_hardened_idx(0)?,
+        ChildNumber::from_hardened_idx(0)?,
+        ChildNumber::from_normal_idx(0)?,
+        ChildNumber::from_normal_idx(0)?,
+    ]
+    .into();
+    let mut psbt = Psbt::from_unsigned_tx(spend)?;
+    let input = &mut psbt.inputs[0];
+    // As lnd does: the program as witness script too.
+    input.witness_script = Some(coin.script_pubkey.clone());
+    input.witness_utxo = Some(coin);
+    input.non_witness_utxo = Some(previous);
+    input.sighash_type = Some(bitcoin::psbt::PsbtSighashType::from_u32(ALL));
+    input.bip32_derivation = BTreeMap::from([(ours, (Fingerprint::default(), path))]);
+    Ok(psbt.serialize())
+}
+
+fn transaction(spends: OutPoint, output: Vec<TxOut>) -> Transaction {
+    Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: spends,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        }],
+        output,
+    }
+}
+
 fn psbt(
     tx: Transaction,
     utxo: TxOut,
@@ -278,13 +332,20 @@ pub(super) fn key(
     family: u32,
     index: u32,
 ) -> Result<PublicKey> {
-    let wanted = format!("m/1017'/1'/{family}'");
+    let path = [ChildNumber::from_normal_idx(0)?, ChildNumber::from_normal_idx(index)?];
+    let account = xpub(accounts, &format!("m/1017'/1'/{family}'"))?;
+    Ok(account.derive_pub(secp, &path)?.public_key)
+}
+
+/// The exported extended key at `path`; lnd writes SLIP-132 prefixes, which say no more than the path.
+fn xpub(accounts: &Value, path: &str) -> Result<Xpub> {
     let account = accounts["accounts"]
         .as_array()
-        .and_then(|all| all.iter().find(|a| a["derivation_path"] == wanted.as_str()))
-        .with_context(|| format!("accounts: no {wanted}"))?;
-    let xpub: Xpub =
-        account["extended_public_key"].as_str().context("account without extended_public_key")?.parse()?;
-    let path = [ChildNumber::from_normal_idx(0)?, ChildNumber::from_normal_idx(index)?];
-    Ok(xpub.derive_pub(secp, &path)?.public_key)
+        .and_then(|all| all.iter().find(|a| a["derivation_path"] == path))
+        .with_context(|| format!("accounts: no {path}"))?;
+    let text = account["extended_public_key"].as_str().context("account without extended_public_key")?;
+    let mut bytes = bitcoin::base58::decode_check(text)?;
+    // tpub
+    bytes.splice(..4, [0x04, 0x35, 0x87, 0xcf]);
+    Ok(Xpub::decode(&bytes)?)
 }
