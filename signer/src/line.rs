@@ -50,27 +50,35 @@ where
         }
     };
 
-    // classify, decide, record: on the journal's own thread, in one step. The answer comes when the record is
-    // durable (money) or written (gossip). Crash before the flush: no leaf, no charge, no signature; lnd asks again.
-    // Crash after it: leaf and charge stand without a signature; the same request repeated is approved again and
-    // not charged twice.
+    // classify, decide, record: on the journal's own thread, in one step. The answer comes when the record is written.
+    // Crash before that: no leaf, no charge, no signature; lnd asks again.
     let (reply, decided) = oneshot::channel();
     let asked = Asked { node: client.node.clone(), client: client.name.clone(), request, reply };
     node.journal().decide(asked)?;
-    let left = Duration::from_millis(limit).saturating_sub(began.elapsed());
-    let approved = match tokio::time::timeout(left, decided).await {
+    let deadline = began + Duration::from_millis(limit);
+    let late = Refusal::Late { limit_ms: limit };
+    let decided = match tokio::time::timeout_at(deadline.into(), decided).await {
         Ok(Ok(decision)) => decision?,
         Ok(Err(_)) => return Err(Refusal::Internal("the journal dropped the request".to_owned())),
-        Err(_) => return Err(Refusal::Late { limit_ms: limit }),
+        Err(_) => return Err(late),
     };
     crate::fault::point("decided");
 
-    // sign: consumes the approval; verified before release. Crash: as above, nothing left the machine.
-    let answer = guarded(|| sign(&node, approved))?;
+    // sign: consumes the approval; verified before release. The disk works meanwhile. Crash: the signature dies with
+    // the process; the record stands or not, and the same request asked again gets the same bytes.
+    let withheld = guarded(|| sign(&node, decided.approved))?;
     crate::fault::point("signed");
 
+    // record: nothing leaves before its record is durable (money) or written (gossip). Crash before the flush: no leaf,
+    // no charge, nothing left. Crash after it: leaf and charge stand, and the request repeated is not charged twice.
+    match tokio::time::timeout_at(deadline.into(), decided.record.wait()).await {
+        Ok(durable) => durable?,
+        Err(_) => return Err(late),
+    }
+    crate::fault::point("durable");
+
     // release. Crash: the client may or may not have the bytes; asked again it gets the same ones.
-    Ok(answer)
+    Ok(withheld)
 }
 
 /// Runs `step` so that a panic in it is a refusal of this request and nothing else.

@@ -30,7 +30,7 @@ use crate::journal::{Journal, Opening};
 use crate::line::Client;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
-use crate::store::{SledStore, StoreKey};
+use crate::store::{FjallStore, StoreKey};
 
 /// Why the operator's command failed.
 #[derive(Debug, thiserror::Error)]
@@ -280,7 +280,7 @@ impl Appliance {
         key: LockedBytes,
     ) -> Result<Vec<NodeName>, ApplianceError> {
         let reserve = self.config.limits.min_free_disk_mib << 20;
-        let store = Arc::new(SledStore::open(&self.dir.store(), &StoreKey::new(key), reserve)?);
+        let store = Arc::new(FjallStore::open(&self.dir.store(), &StoreKey::new(key), reserve)?);
         let macaroons = Macaroons::open(store.clone())?;
         let (journal, keeper) = Journal::open(Opening {
             store,

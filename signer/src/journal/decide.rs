@@ -12,6 +12,7 @@ use super::approved::Approved;
 use super::books::Allowances;
 use super::job::{Asked, Reply};
 use super::ledger::Entry;
+use super::record::{Decided, Durability};
 use super::thread::Keeper;
 use super::{keys, leaves};
 use crate::keyring::{EcdhRequest, MessageRequest, Musig2Request};
@@ -183,7 +184,7 @@ impl Keeper {
             books.approved += 1;
         }
         // The first record may still be on its way to the disk.
-        self.release(reply, Ok(Approved::new(request, first)), true);
+        self.release(reply, Approved::new(request, first), true);
     }
 
     /// The facts, and the index of the input that an approval's charges are pinned to: the one whose pinned charges
@@ -320,8 +321,8 @@ impl Keeper {
             }
             let class = format!("{} {}", leaves::operation(case.operation), leaves::kind(&case.ask));
             self.tallies.count(&case.node, &case.client, &class, &digest, self.now_ms());
-            let next = self.chain.size;
-            return answer(reply, Ok(Approved::new(request, next)));
+            let approved = Approved::new(request, self.chain.size);
+            return answer(reply, Ok(Decided { approved, record: Durability::written() }));
         }
         let decision = leaves::decision(case, digest, verdict, self.policy_digest, waits.durability());
         let leaf = match self.record(audit::Event::Decision(decision), batch) {
@@ -338,24 +339,22 @@ impl Keeper {
             }
         }
         if allowed {
-            self.release(reply, Ok(Approved::new(request, leaf)), waits == Waits::Flush);
+            self.release(reply, Approved::new(request, leaf), waits == Waits::Flush);
         } else {
             answer(reply, Err(Refusal::Denied(verdict.enforced.clone())));
         }
     }
 
-    fn release<T: Send + 'static>(
-        &mut self,
-        reply: Reply<T>,
-        outcome: Result<Approved<T>, Refusal>,
-        flushed: bool,
-    ) {
-        if !flushed {
-            return answer(reply, outcome);
-        }
-        self.syncer.after_flush(vec![Box::new(move |flush| {
-            answer(reply, flush.map_err(Refusal::NotRecorded).and(outcome));
-        })]);
+    /// Hands the approval out; its signature waits for the flush if it must.
+    fn release<T>(&mut self, reply: Reply<T>, approved: Approved<T>, flushed: bool) {
+        let record = if flushed {
+            let (record, wake) = Durability::flush();
+            self.waiting.push(wake);
+            record
+        } else {
+            Durability::written()
+        };
+        answer(reply, Ok(Decided { approved, record }));
     }
 
     fn count(&mut self, case: &Case, verdict: &Verdict) {
@@ -386,7 +385,7 @@ impl Keeper {
     }
 }
 
-fn answer<T>(reply: Reply<T>, outcome: Result<Approved<T>, Refusal>) {
+fn answer<T>(reply: Reply<T>, outcome: Result<Decided<T>, Refusal>) {
     // The asker may have given up; what was recorded stands, and the same request asked again is approved again.
     let _ = reply.send(outcome);
 }

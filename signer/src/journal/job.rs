@@ -7,14 +7,13 @@ use strongroom_lightning::Accounts;
 use strongroom_policy::{ClientName, NodeName, Operation};
 use tokio::sync::oneshot;
 
-use super::approved::Approved;
-use super::syncer::Wake;
+use super::record::{Decided, Wake};
 use crate::keyring::{EcdhRequest, MessageRequest, Musig2Request};
 use crate::refusal::Refusal;
 use strongroom_lightning::SignRequest;
 
 /// Where a decision goes.
-pub type Reply<T> = oneshot::Sender<Result<Approved<T>, Refusal>>;
+pub type Reply<T> = oneshot::Sender<Result<Decided<T>, Refusal>>;
 
 /// A parsed request of an authenticated client, on its way to the journal.
 pub struct Asked<T> {

@@ -10,7 +10,7 @@ mod keys;
 mod leaves;
 mod ledger;
 mod reader;
-mod syncer;
+mod record;
 mod thread;
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 pub use approved::Approved;
 pub use books::BooksReport;
 pub use job::{Asked, Job, Reply, Subject};
+pub use record::{Decided, Durability};
 
 use crate::line::Client;
 use crate::metrics::Metrics;

@@ -1,5 +1,5 @@
-//! The journal's thread: takes jobs one by one, decides each against its state, writes the record, and hands the
-//! answer to the syncer, which releases it when the record is durable.
+//! The journal's thread: takes what waits in its queue, decides each against its state and writes its record, then
+//! flushes once for all of them (group commit) and lets their answers go.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,7 @@ use strongroom_policy::{NodeName, Policy};
 use super::books::{Allowances, Books};
 use super::gossip::Tallies;
 use super::job::Job;
-use super::syncer::{Syncer, Wake};
+use super::record::Wake;
 use super::{OpenError, Opening, Report, keys, leaves};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
@@ -23,7 +23,6 @@ use crate::store::{Batch, Store};
 /// All that the journal owns.
 pub(super) struct Keeper {
     pub(super) store: Arc<dyn Store>,
-    pub(super) syncer: Syncer,
     pub(super) chain: audit::Chain,
     pub(super) policy: Arc<Policy>,
     pub(super) policy_digest: [u8; 32],
@@ -34,9 +33,14 @@ pub(super) struct Keeper {
     now: u64,
     /// A write failed: memory and disk may differ, so nothing is decided until the store is opened again.
     torn: Option<String>,
+    /// Who waits for the next flush.
+    pub(super) waiting: Vec<Wake>,
     /// When the lookahead's marks are looked at next, Unix milliseconds.
     marks_due: u64,
 }
+
+/// Requests that share one flush at most.
+const GROUP: usize = 256;
 
 /// The lookahead reaches far beyond the keys in use, so its marks may lag behind by so much.
 const MARKS_EVERY_MS: u64 = 5_000;
@@ -51,10 +55,8 @@ impl Keeper {
             chain = audit::Chain { size: leaf.index, head: leaf.prev };
             chain.append(&bytes);
         }
-        let syncer = Syncer::start(store.clone(), metrics.clone()).map_err(|e| OpenError(e.to_string()))?;
         let mut keeper = Self {
             store,
-            syncer,
             chain,
             policy,
             policy_digest,
@@ -63,6 +65,7 @@ impl Keeper {
             metrics,
             now: 0,
             torn: None,
+            waiting: Vec::new(),
             marks_due: 0,
         };
         keeper.tick();
@@ -85,13 +88,15 @@ impl Keeper {
 
     /// Works until told to stop or until nobody can ask any more.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let mut next: Option<Job> = None;
         loop {
             self.tick();
             let wait = self
                 .tallies
                 .due()
                 .map_or(Duration::from_secs(60), |due| Duration::from_millis(due.saturating_sub(self.now)));
-            match jobs.recv_timeout(wait) {
+            let job = next.take().map_or_else(|| jobs.recv_timeout(wait), Ok);
+            match job {
                 Ok(Job::Stop(reason)) => {
                     self.write_tallies();
                     self.write_marks();
@@ -99,23 +104,26 @@ impl Keeper {
                     if let Err(e) = self.record(stopped, Batch::default()) {
                         tracing::error!(error = %e, "the end is not in the journal");
                     }
-                    let last: Wake = Box::new(|result| {
-                        if let Err(e) = result {
-                            tracing::error!(error = e, "the journal's last flush failed");
-                        }
-                    });
-                    self.syncer.after_flush(vec![last]);
+                    if let Err(e) = self.store.sync() {
+                        tracing::error!(error = %e, "the journal's last flush failed");
+                    }
                     return;
                 }
                 Ok(job) => {
                     self.tick();
-                    // A panic leaves state that may be half changed; the store is the truth, so read it again.
-                    if std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(job))).is_err() {
-                        tracing::error!(
-                            "a decision panicked; its request is refused and the books are read again"
-                        );
-                        self.reload();
+                    self.guarded(job);
+                    // Whoever came meanwhile shares the flush.
+                    for _ in 1..GROUP {
+                        match jobs.try_recv() {
+                            Ok(job @ Job::Stop(_)) => {
+                                next = Some(job);
+                                break;
+                            }
+                            Ok(job) => self.guarded(job),
+                            Err(_) => break,
+                        }
                     }
+                    self.flush();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -127,6 +135,37 @@ impl Keeper {
                 self.marks_due = self.now + MARKS_EVERY_MS;
                 self.write_marks();
             }
+        }
+    }
+
+    /// A panic leaves state that may be half changed; the store is the truth, so it is read again.
+    fn guarded(&mut self, job: Job) {
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(job))).is_err() {
+            tracing::error!("a decision panicked; its request is refused and the books are read again");
+            self.reload();
+        }
+    }
+
+    /// Makes all that was written durable and lets go of those who wait for it.
+    fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let outcome = match self.fault() {
+            Some(because) => Err(because),
+            None => self.store.sync().map_err(|e| e.to_string()),
+        };
+        match &outcome {
+            Ok(took) => {
+                self.metrics.flush_seconds.observe(took.as_secs_f64());
+                self.metrics.flush_group.observe(self.waiting.len() as f64);
+            }
+            // After a failed flush the kernel may have dropped what it could not write: a later success proves nothing.
+            Err(because) => self.torn = Some(because.clone()),
+        }
+        crate::fault::point("flushed");
+        for wake in self.waiting.drain(..) {
+            wake(outcome.clone().map(drop));
         }
     }
 
@@ -170,7 +209,7 @@ impl Keeper {
             Job::Note(event, wake) => {
                 let outcome = self.record(*event, Batch::default());
                 match (outcome, wake) {
-                    (Ok(_), Some(wake)) => self.syncer.after_flush(vec![wake]),
+                    (Ok(_), Some(wake)) => self.waiting.push(wake),
                     (Err(e), Some(wake)) => wake(Err(e.to_string())),
                     (Ok(_), None) => {}
                     (Err(e), None) => tracing::error!(error = %e, "an event is not in the journal"),
@@ -200,7 +239,7 @@ impl Keeper {
 
     /// Why nothing can be recorded now.
     pub(super) fn fault(&self) -> Option<String> {
-        self.torn.clone().or_else(|| self.syncer.fault())
+        self.torn.clone()
     }
 
     /// Writes one leaf and what belongs to it. On `Err` nothing was written and nothing in memory changed.
@@ -220,7 +259,7 @@ impl Keeper {
             }
             Err(e @ crate::store::StoreError::DiskFull { .. }) => Err(Refusal::NotRecorded(e.to_string())),
             Err(e) => {
-                // Whether sled kept half of it cannot be known from here.
+                // Whether half of it was kept cannot be known from here.
                 self.torn = Some(e.to_string());
                 Err(Refusal::NotRecorded(e.to_string()))
             }

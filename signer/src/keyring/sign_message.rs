@@ -5,7 +5,7 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::key::TapTweak as _;
 use secp256k1::ecdh::SharedSecret;
 use secp256k1::{Keypair, Message};
-use strongroom_policy::KeyPath;
+use strongroom_policy::{KeyLocator, KeyPath};
 use zeroize::Zeroizing;
 
 use super::Keyring;
@@ -23,7 +23,9 @@ impl Keyring {
         let message = Message::from_digest(request.signed_hash());
         let withheld = || KeyringError::DoesNotVerify(format!("a message under {path}"));
         let key = self.branches.secret(&path)?;
-        let public_key = key.public_key(&self.secp);
+        // Most messages are the node's own: its public key is known.
+        let node_key = KeyLocator { family: KeyLocator::NODE, index: 0 };
+        let public_key = if request.key() == node_key { self.node_id } else { key.public_key(&self.secp) };
         match request.scheme() {
             MessageScheme::Ecdsa => {
                 let signature = self.secp.sign_ecdsa(&message, &key);

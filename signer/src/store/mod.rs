@@ -3,13 +3,13 @@
 //! The trait is narrow on purpose: the second implementation is a replicated database with fencing, for two
 //! appliances in active/standby.
 
+mod fjall_store;
 mod sealing;
-mod sled_store;
 
 use std::time::Duration;
 
+pub use fjall_store::FjallStore;
 pub use sealing::{SealingError, StoreKey};
-pub use sled_store::SledStore;
 
 /// Writes that become durable together or not at all.
 #[derive(Default)]
@@ -55,12 +55,10 @@ pub enum StoreError {
         key: String,
     },
     /// Another process holds the store.
-    #[error("journal store: {path} is held by another process: {because}")]
+    #[error("journal store: {path} is held by another process")]
     Held {
         /// The folder.
         path: String,
-        /// What the operating system said.
-        because: String,
     },
 }
 
