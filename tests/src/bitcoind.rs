@@ -84,7 +84,7 @@ impl Bitcoind {
 
     /// A fresh address of bitcoind's own wallet.
     pub fn new_address(&self) -> Result<String> {
-        text(&self.rpc("getnewaddress", json!([]))?)
+        text(&self.rpc("getnewaddress", json!(["", "bech32"]))?)
     }
 
     /// Pays `sat` satoshis to `address` (unconfirmed) and answers the transaction id.
