@@ -122,17 +122,20 @@ impl Keyring {
 
     /// Our partial signature, verified. The session's nonce is gone afterwards, whatever happens.
     pub fn musig2_sign(&self, approved: Approved<Musig2Request>) -> Result<[u8; 32], KeyringError> {
-        let Step::Sign { session: id, message, cleanup } = approved.into_request().step else {
+        let Musig2Request { key, step, .. } = approved.into_request();
+        let Step::Sign { session: id, message, cleanup } = step else {
             return Err(SessionError::Step.into());
         };
         // The table is not locked while the arithmetic is done: taking the nonce is what keeps others out.
-        let (nonce, aggregate, combined, key) = {
+        let (nonce, aggregate, combined) = {
             let mut table = self.sessions.lock();
-            let session = table.get(id).ok_or_else(|| self.sessions.unknown(id))?;
-            let (combined, key) = (session.combined, session.key);
+            // A client that brings its own nonces can give another key's session the same id: not what was approved.
+            let session = table.get(id).filter(|session| session.key == key);
+            let session = session.ok_or_else(|| self.sessions.unknown(id))?;
+            let combined = session.combined;
             let (slot, aggregate) = session.spend()?;
             let nonce = table.take_nonce(slot).ok_or(KeyringError::Sealed)?;
-            (nonce, aggregate, combined, key)
+            (nonce, aggregate, combined)
         };
         let secret = self.branches.secret(&KeyPath::Lightning(key))?;
         let signing =

@@ -287,8 +287,18 @@ fn a_pregenerated_nonce_is_marked_and_cannot_open_two_sessions() {
         refused(create(&keyring, ALICE, &nonce[..64])),
         SessionError::NonceLength { given: 64, expected: 97 }
     );
-    let ask = keyring.musig2_sign_request(session.id, &[7; 32], false).unwrap().ask();
-    assert!(ask.pregenerated_nonce);
+    let request = keyring.musig2_sign_request(session.id, &[7; 32], false).unwrap();
+    assert!(request.ask().pregenerated_nonce);
+
+    // Another key's session under the same id is not what was approved.
+    keyring.musig2_cleanup(session.id).unwrap();
+    let nonce = [[5; 32].to_vec(), [6; 32].to_vec(), public_key(&keyring, BOB)].concat();
+    assert_eq!(create(&keyring, BOB, &nonce).unwrap().id, session.id);
+    keyring.musig2_register_nonces(session.id, &[&session.local_public_nonces]).unwrap();
+    assert!(matches!(
+        refused(keyring.musig2_sign(Approved::for_test(request))),
+        SessionError::Unknown { .. }
+    ));
 }
 
 #[test]
