@@ -4,6 +4,8 @@
 //!
 //! `bench [--rounds N] [--out FILE] [--no-payments] [lnd|strongroom]...` (default: both)
 
+#![expect(clippy::print_stdout, reason = "the table is its output")]
+
 use std::path::Path;
 use std::time::Duration;
 

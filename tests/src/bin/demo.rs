@@ -2,6 +2,8 @@
 //!
 //! `demo DIR [--keep]`
 
+#![expect(clippy::print_stdout, reason = "its words are its output")]
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

@@ -17,6 +17,9 @@ const CHANNELS: u32 = 64;
 /// Genesis hash of regtest, as channel_update carries it.
 const REGTEST: &str = "06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f";
 
+/// Framed requests, to be asked once each.
+pub type Requests = Arc<Vec<Bytes>>;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -94,7 +97,7 @@ impl RequestSource {
     }
 
     /// `count` commitments with one HTLC each: (HTLC requests, commitment requests).
-    pub fn commitments(&mut self, count: usize) -> Result<(Arc<Vec<Bytes>>, Arc<Vec<Bytes>>)> {
+    pub fn commitments(&mut self, count: usize) -> Result<(Requests, Requests)> {
         let mut htlcs = Vec::with_capacity(count);
         let mut commitments = Vec::with_capacity(count);
         for _ in 0..count {
@@ -109,7 +112,7 @@ impl RequestSource {
     }
 
     /// `count` channel_updates.
-    pub fn messages(&mut self, count: usize) -> Result<Arc<Vec<Bytes>>> {
+    pub fn messages(&mut self, count: usize) -> Result<Requests> {
         let chain = hex::decode(REGTEST)?;
         Ok(Arc::new(
             (0..count)
@@ -135,7 +138,7 @@ impl RequestSource {
     }
 
     /// `count` onions' ephemeral keys.
-    pub fn shared_keys(&mut self, count: usize) -> Result<Arc<Vec<Bytes>>> {
+    pub fn shared_keys(&mut self, count: usize) -> Result<Requests> {
         let mut requests = Vec::with_capacity(count);
         while requests.len() < count {
             let hash = sha256::Hash::hash(&self.next_point.to_le_bytes());
@@ -171,7 +174,7 @@ fn shared_key(ephemeral: &PublicKey, raw: Option<&PublicKey>, family: u8, index:
 
 /// A protobuf field of wire type 2 (length-delimited).
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
+    let mut out = vec![(number << 3) | 2];
     let mut length = value.len();
     while length >= 0x80 {
         out.push(length as u8 | 0x80);

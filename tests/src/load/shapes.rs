@@ -86,7 +86,7 @@ impl BenchChannel {
             multisig,
             htlc_base,
             to_remote: to_remote.to_p2wsh(),
-            obfuscator: 0x0000_5a5a_0000_0000 | u64::from(index) * 0x9e37,
+            obfuscator: 0x0000_5a5a_0000_0000 | (u64::from(index) * 0x9e37),
             peer_points: (0..64).map(|n| point("peer point", n)).collect::<Result<_>>()?,
             secp,
         })
@@ -154,7 +154,7 @@ impl BenchChannel {
             input: vec![TxIn {
                 previous_output: self.funding,
                 script_sig: ScriptBuf::new(),
-                sequence: Sequence(0x8000_0000 | (obscured >> 24 & 0xff_ffff) as u32),
+                sequence: Sequence(0x8000_0000 | ((obscured >> 24) & 0xff_ffff) as u32),
                 witness: Witness::new(),
             }],
             output,
