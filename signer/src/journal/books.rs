@@ -19,7 +19,7 @@ pub(super) struct Allowances {
     fundings: HashMap<OutPoint, Funding>,
     /// Which multisig key {0/j} each revocation root {5/i} answered for: j by i.
     roots: HashMap<u32, u32>,
-    /// Channels whose own commitment above number 0 was signed, and when (Unix seconds, the first time).
+    /// Channels whose own commitment above number 0 was signed, and when last (Unix seconds).
     force_closes: Vec<(OutPoint, u64)>,
 }
 
@@ -128,9 +128,8 @@ impl Allowances {
             funding.matched = true;
             changed = true;
         }
-        if let Some(channel) = closed.filter(|_| charges.force_close)
-            && !self.force_closes.iter().any(|(o, _)| *o == channel)
-        {
+        if let Some(channel) = closed.filter(|_| charges.force_close) {
+            self.force_closes.retain(|(o, _)| *o != channel);
             self.force_closes.push((channel, now));
             changed = true;
         }

@@ -66,7 +66,7 @@ impl Keeper {
     pub(super) fn spend(&mut self, asked: Asked<SignRequest>) {
         let Asked { node, client, request, reply } = asked;
         let digest = request.digest();
-        match self.approved_before(&node, &digest) {
+        match self.approved_before(&node, &client, &digest) {
             Err(refusal) => return answer(reply, Err(refusal)),
             Ok(Some(first)) => return self.repeat(&node, &client, digest, first, request, reply),
             Ok(None) => {}
@@ -162,9 +162,16 @@ impl Keeper {
     }
 
     /// Index of the leaf that approved the same request before.
-    fn approved_before(&self, node: &NodeName, digest: &[u8; 32]) -> Result<Option<u64>, Refusal> {
-        let value =
-            self.store.get(&keys::digest(node, digest)).map_err(|e| Refusal::NotRecorded(e.to_string()))?;
+    fn approved_before(
+        &self,
+        node: &NodeName,
+        client: &ClientName,
+        digest: &[u8; 32],
+    ) -> Result<Option<u64>, Refusal> {
+        let value = self
+            .store
+            .get(&keys::digest(node, client, digest))
+            .map_err(|e| Refusal::NotRecorded(e.to_string()))?;
         Ok(value.and_then(|v| v.try_into().ok()).map(u64::from_be_bytes))
     }
 
@@ -255,7 +262,7 @@ impl Keeper {
             return Err(Refusal::Sealed(format!("node {node} is not open")));
         };
         let now = facts.now;
-        effects.batch.put(keys::digest(node, digest), self.chain.size.to_be_bytes().to_vec());
+        effects.batch.put(keys::digest(node, &case.client, digest), self.chain.size.to_be_bytes().to_vec());
 
         // The peer's HTLC transactions may still gain inputs, so their id names nothing; all others are kept, so
         // that what spends them is proven later.

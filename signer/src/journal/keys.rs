@@ -4,7 +4,7 @@
 
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
-use strongroom_policy::NodeName;
+use strongroom_policy::{ClientName, NodeName};
 
 /// Leaves, by index.
 pub(super) const LEAF: &[u8] = b"L";
@@ -14,9 +14,10 @@ pub(super) fn leaf(index: u64) -> Vec<u8> {
     [LEAF, &index.to_be_bytes()].concat()
 }
 
-/// An approved request's digest → index of its leaf.
-pub(super) fn digest(node: &NodeName, digest: &[u8; 32]) -> Vec<u8> {
-    [b"D", node.as_str().as_bytes(), &[0], digest.as_slice()].concat()
+/// A client's approved request's digest → index of its leaf. Another client's same request is decided for itself.
+pub(super) fn digest(node: &NodeName, client: &ClientName, digest: &[u8; 32]) -> Vec<u8> {
+    let (node, client) = (node.as_str().as_bytes(), client.as_str().as_bytes());
+    [b"D", node, &[0], client, &[0], digest.as_slice()].concat()
 }
 
 /// A transaction that we signed for this node → its bytes, without witnesses.
