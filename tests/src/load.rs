@@ -4,13 +4,12 @@ mod requests;
 mod shapes;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
-pub use requests::{Operation, RequestSource, sign_psbt};
+pub use requests::{CHANNELS, Operation, RequestSource, sign_psbt};
 pub use shapes::{BenchChannel, CommitmentPair, wallet_spend};
 
 use crate::grpc::Channel;
@@ -29,8 +28,8 @@ pub struct Figures {
     pub p99_ms: f64,
 }
 
-/// Sends `requests` (framed gRPC messages for `method`) over `connections` to `signer`, until they
-/// are used up or `limit` has passed. Any answer but OK is an error: a refusal is no work done.
+/// Sends `requests` (framed gRPC messages for `method`) over `connections` (which divide
+/// [`CHANNELS`]) to `signer`, until they are used up or `limit` has passed. Any answer but OK is an error: a refusal is no work done.
 pub fn run(
     signer: &SignerEndpoint,
     method: &'static str,
@@ -45,19 +44,19 @@ pub fn run(
         for _ in 0..connections {
             channels.push(Channel::to_signer(signer).await?);
         }
-        let next = Arc::new(AtomicUsize::new(0));
         let began = Instant::now();
         let tasks: Vec<_> = channels
             .into_iter()
-            .map(|channel| {
-                let (requests, next) = (requests.clone(), next.clone());
+            .enumerate()
+            .map(|(first, channel)| {
+                let requests = requests.clone();
                 tokio::spawn(async move {
                     let mut latencies = Vec::new();
-                    while began.elapsed() < limit {
-                        let n = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(request) = requests.get(n) else {
+                    // Every so-manieth: a Lightning channel's requests stay on one connection, in order.
+                    for (n, request) in requests.iter().enumerate().skip(first).step_by(connections) {
+                        if began.elapsed() >= limit {
                             break;
-                        };
+                        }
                         let asked = Instant::now();
                         let answer = channel.call_framed(method, request.clone()).await?;
                         latencies.push(asked.elapsed());

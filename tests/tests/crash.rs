@@ -15,19 +15,21 @@ use serde_json::Value;
 use strongroom_tests::clock::until_true;
 use strongroom_tests::grpc::Channel;
 use strongroom_tests::lnd::SignerEndpoint;
-use strongroom_tests::load::{Operation, RequestSource, sign_psbt, wallet_spend};
+use strongroom_tests::load::{CHANNELS, Operation, RequestSource, sign_psbt, wallet_spend};
 use strongroom_tests::signer::TEST_MASTER_KEY;
 use strongroom_tests::softhsm::SoftHsm;
 use strongroom_tests::strongroomd::{Launch, PolicyChoice, Strongroomd};
 use strongroom_tests::workdir::Workdir;
 
 const CONNECTIONS: usize = 8;
-/// The load's invented channels.
-const CHANNELS: u32 = 64;
 const KILLS_AT_RANDOM: usize = 90;
 /// Steps of the line (their names are the daemon's), each killed at several passages.
 const STEPS: [&str; 3] = ["recorded", "decided", "signed"];
 const PASSAGES: [u64; 5] = [1, 2, 7, 40, 150];
+
+/// Requests asked so far on each connection. Connection c asks requests c, c + 8, c + 16 …, so that a Lightning
+/// channel's commitments stay in order.
+type Progress = [AtomicUsize; CONNECTIONS];
 
 /// An answered request: index in the list, and the answer's bytes.
 type Answered = HashMap<usize, Bytes>;
@@ -36,7 +38,7 @@ type Answered = HashMap<usize, Bytes>;
 struct Trial {
     daemon: Strongroomd,
     requests: Arc<Vec<Bytes>>,
-    next: Arc<AtomicUsize>,
+    next: Arc<Progress>,
     answered: Answered,
     kills: usize,
 }
@@ -97,14 +99,16 @@ impl Trial {
     /// Loads the daemon from all connections until `stop` has passed or it is gone.
     fn load(&mut self, stop: Duration) -> Result<()> {
         let answered = Arc::new(Mutex::new(Answered::new()));
-        let load = Load {
+        let load = |connection| Load {
             endpoint: self.daemon.endpoint(),
             requests: self.requests.clone(),
+            connection,
             next: self.next.clone(),
             answered: answered.clone(),
         };
+        let loads: Vec<_> = (0..CONNECTIONS).map(load).collect();
         runtime()?.block_on(async {
-            let tasks: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(load.clone().run())).collect();
+            let tasks: Vec<_> = loads.into_iter().map(|load| tokio::spawn(load.run())).collect();
             tokio::time::sleep(stop).await;
             let _ = self.daemon.process().kill();
             for task in tasks {
@@ -144,9 +148,12 @@ impl Trial {
             }
             Ok::<_, anyhow::Error>(())
         })?;
-        let lost: Vec<_> = (0..self.next.load(Ordering::Relaxed))
-            .rev()
-            .take(4 * CONNECTIONS)
+        // At most one of each connection's is in flight when the daemon dies.
+        let lost: Vec<_> = (0..CONNECTIONS)
+            .filter_map(|connection| {
+                let asked = self.next[connection].load(Ordering::Relaxed);
+                Some(connection + CONNECTIONS * asked.checked_sub(1)?)
+            })
             .filter(|index| !self.answered.contains_key(index))
             .collect();
         runtime()?.block_on(async {
@@ -175,10 +182,10 @@ impl Trial {
         for line in std::fs::read_to_string(&file)?.lines() {
             let leaf: Value = serde_json::from_str(line)?;
             let decision = &leaf["event"]["decision"];
-            if decision["verdict"].get("approved").is_some() {
-                if let Some(txid) = decision["what"]["spend"]["txid"].as_str() {
-                    recorded.insert(txid.to_owned());
-                }
+            if decision["verdict"].get("approved").is_some()
+                && let Some(txid) = decision["what"]["spend"]["txid"].as_str()
+            {
+                recorded.insert(txid.to_owned());
             }
         }
         for index in self.answered.keys() {
@@ -192,11 +199,11 @@ impl Trial {
     }
 }
 
-#[derive(Clone)]
 struct Load {
     endpoint: SignerEndpoint,
     requests: Arc<Vec<Bytes>>,
-    next: Arc<AtomicUsize>,
+    connection: usize,
+    next: Arc<Progress>,
     answered: Arc<Mutex<Answered>>,
 }
 
@@ -207,7 +214,8 @@ impl Load {
             return Ok(());
         };
         loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let asked = self.next[self.connection].fetch_add(1, Ordering::Relaxed);
+            let index = self.connection + CONNECTIONS * asked;
             let request = self.requests.get(index).context("too few requests were made")?.clone();
             let Ok(answer) = channel.call_framed(Operation::SignCommitment.method(), request).await else {
                 return Ok(());
@@ -285,14 +293,16 @@ impl Trial {
     /// Loads a daemon that kills itself.
     fn load_until_gone(&mut self) -> Result<()> {
         let answered = Arc::new(Mutex::new(Answered::new()));
-        let load = Load {
+        let load = |connection| Load {
             endpoint: self.daemon.endpoint(),
             requests: self.requests.clone(),
+            connection,
             next: self.next.clone(),
             answered: answered.clone(),
         };
+        let loads: Vec<_> = (0..CONNECTIONS).map(load).collect();
         runtime()?.block_on(async {
-            let tasks: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(load.clone().run())).collect();
+            let tasks: Vec<_> = loads.into_iter().map(|load| tokio::spawn(load.run())).collect();
             for task in tasks {
                 tokio::time::timeout(Duration::from_secs(30), task)
                     .await

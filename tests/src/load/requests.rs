@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::shapes::{BenchChannel, key};
 use crate::grpc::frame;
 
-/// lnd keeps channels apart, so a node's load spreads over many.
-const CHANNELS: u32 = 64;
+/// Invented channels that the load is spread over, as a node's is.
+pub const CHANNELS: u32 = 64;
 /// Genesis hash of regtest, as channel_update carries it.
 const REGTEST: &str = "06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f";
 
