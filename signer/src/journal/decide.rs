@@ -205,7 +205,7 @@ impl Keeper {
         let mut facts = Facts { now, ..Facts::default() };
         (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
         let mut pin = ask.signed.first().map_or(0, |signed| signed.index);
-        for (index, input) in ask.inputs.iter().enumerate() {
+        for (index, input) in ask.inputs.iter().enumerate().filter(|_| costs(&ask.spend)) {
             let entry = self.store.get(&keys::amount(node, &input.outpoint)).map_err(unreadable)?;
             let Some(entry) = entry.as_deref().and_then(Entry::read) else { continue };
             if entry.contradicts(input.amount, input.evidence) {
@@ -218,9 +218,9 @@ impl Keeper {
         }
         // A later request for the same transaction may show a truer, higher fee than the first; then it is charged
         // for the difference.
-        let seen = self.store.get(&keys::transaction(node, &ask.txid)).map_err(unreadable)?.is_some();
-        facts.already_charged =
-            seen && (ask.inputs.len() == 1 || ask.fee().is_some_and(|fee| fee <= facts.replaced_fee));
+        facts.already_charged = costs(&ask.spend)
+            && self.store.get(&keys::transaction(node, &ask.txid)).map_err(unreadable)?.is_some()
+            && (ask.inputs.len() == 1 || ask.fee().is_some_and(|fee| fee <= facts.replaced_fee));
         facts.channels_total = books.channels.open_capacity();
         let channel = channel_of(&ask.spend);
         if let Some(channel) = channel {
@@ -274,7 +274,7 @@ impl Keeper {
         // Amounts of the inputs we sign, and of those proven, so that no later request can lie about them. Charges are
         // pinned to one input: of all transactions that spend it only one can confirm.
         let charges = &verdict.charges;
-        for (index, input) in ask.inputs.iter().enumerate() {
+        for (index, input) in ask.inputs.iter().enumerate().filter(|_| costs(&ask.spend)) {
             let name = keys::amount(node, &input.outpoint);
             let before = self.store.get(&name).map_err(|e| Refusal::NotRecorded(e.to_string()))?;
             let mut entry =
@@ -395,6 +395,12 @@ impl Keeper {
 fn answer<T>(reply: Reply<T>, outcome: Result<Decided<T>, Refusal>) {
     // The asker may have given up; what was recorded stands, and the same request asked again is approved again.
     let _ = reply.send(outcome);
+}
+
+/// Whether the ledger is asked. Not for what is signed at every payment and costs nothing: a commitment spends a
+/// channel's capacity, which its record holds, and an HTLC answer's record holds its amount.
+fn costs(spend: &Spend) -> bool {
+    !matches!(spend, Spend::CounterpartyCommitment { .. } | Spend::CounterpartyHtlc { .. })
 }
 
 fn channel_of(spend: &Spend) -> Option<&OutPoint> {
