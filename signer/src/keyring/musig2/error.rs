@@ -67,9 +67,6 @@ pub enum SessionError {
     /// lnd ignores it there silently.
     #[error("pregenerated_local_nonce goes with version 1.0.0rc2 only")]
     PregeneratedNonceVersion,
-    /// A session with the same keys and nonce exists: the nonce would serve twice.
-    #[error("a session with this key and nonce exists already")]
-    Exists,
     /// More nonces than signers.
     #[error("{given} more nonces given, and {missing} are missing")]
     TooManyNonces {

@@ -106,9 +106,9 @@ impl Table {
         if self.nonces.is_none() {
             return Err(KeyringError::Sealed);
         }
-        if self.sessions.contains_key(&id) {
-            return Err(SessionError::Exists.into());
-        }
+        // Only a nonce that the client brought can come twice (lnd does so after a restart), and whoever knows a
+        // secret nonce has the key already: the new session takes the old one's place, as in lnd.
+        self.end(id);
         while self.sessions.len() >= self.limits.sessions.max(1) {
             let Some((_, oldest)) = self.by_use.pop_first() else { break };
             self.end(oldest);
