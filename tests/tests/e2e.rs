@@ -37,7 +37,7 @@ fn a_day_of_lnd_under_the_cautious_profile() -> Result<()> {
     Workdir::new("e2e-day")?.run(|dir| {
         let plan = Plan::of(signer()?);
         let (mut net, report) = day::run(dir, &plan, Size::ACCEPTANCE, &mut |step| eprintln!("e2e: {step}"))?;
-        eprintln!("e2e: {}: {report}", plan.signer);
+        eprintln!("e2e figures: {}: {report}", plan.signer);
         nothing_was_refused(&mut net)
     })
 }
