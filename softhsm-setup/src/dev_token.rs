@@ -31,23 +31,13 @@ pub struct DevToken {
 /// [`SetupError::NoProgram`] if it was not built, [`SetupError::Program`] with what it said.
 pub fn create(dir: &Path, label: &str) -> Result<DevToken, SetupError> {
     let program = program()?;
-    let failed = |reason: String| SetupError::Program {
-        program: program.clone(),
-        reason,
-    };
+    let failed = |reason: String| SetupError::Program { program: program.clone(), reason };
     let output = Command::new(&program)
-        .args([
-            dir.as_os_str(),
-            "--json".as_ref(),
-            "--label".as_ref(),
-            label.as_ref(),
-        ])
+        .args([dir.as_os_str(), "--json".as_ref(), "--label".as_ref(), label.as_ref()])
         .output()
         .map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
-        return Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ));
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))
 }
@@ -58,11 +48,7 @@ pub fn create(dir: &Path, label: &str) -> Result<DevToken, SetupError> {
 /// [`SetupError::NoProgram`].
 pub fn program() -> Result<PathBuf, SetupError> {
     let running = std::env::current_exe().unwrap_or_default();
-    let mut beside = running
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|dir| dir.join("softhsm-setup"));
+    let mut beside = running.ancestors().skip(1).take(2).map(|dir| dir.join("softhsm-setup"));
     let expected = || SetupError::NoProgram(running.with_file_name("softhsm-setup"));
     beside.find(|path| path.is_file()).ok_or_else(expected)
 }
@@ -88,18 +74,10 @@ pub fn create_here(
     let (so_pin, so_pin_file) = read_or_generate(so_pin, layout.so_pin())?;
     let uri = provision_token(&module, label, &so_pin, &pin)?;
     repair::back_up(layout)?;
-    Ok(DevToken {
-        uri: uri.to_string(),
-        conf,
-        pin_file,
-        so_pin_file,
-    })
+    Ok(DevToken { uri: uri.to_string(), conf, pin_file, so_pin_file })
 }
 
-fn read_or_generate(
-    source: Option<&PinSource>,
-    file: PathBuf,
-) -> Result<(Pin, Option<PathBuf>), SetupError> {
+fn read_or_generate(source: Option<&PinSource>, file: PathBuf) -> Result<(Pin, Option<PathBuf>), SetupError> {
     if let Some(source) = source {
         return Ok((source.read()?, None));
     }

@@ -61,11 +61,7 @@ impl Layout {
             }
         }
         for dir in [&self.dir, &self.tokens(), &self.backup()] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(dir)
-                .map_err(at(dir))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
         }
         let text = format!(
             "# A development token. Keys lie in files here: never use it in production.\n\
@@ -81,11 +77,6 @@ impl Layout {
 
 /// Writes a file that must not exist yet, readable by its owner alone.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SetupError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .map_err(at(path))
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all())).map_err(at(path))
 }

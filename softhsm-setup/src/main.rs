@@ -65,32 +65,18 @@ fn run(arguments: &Arguments) -> Result<(), SetupError> {
             .arg("--prepared")
             .env("SOFTHSM2_CONF", layout.conf())
             .exec();
-        return Err(SetupError::Io {
-            path: program,
-            source: error,
-        });
+        return Err(SetupError::Io { path: program, source: error });
     }
     let pin = arguments.pin_fd.map(PinSource::Fd);
     let so_pin = arguments.so_pin_fd.map(PinSource::Fd);
     let module = arguments.module.as_deref();
-    let token = create_here(
-        &layout,
-        &arguments.label,
-        module,
-        pin.as_ref(),
-        so_pin.as_ref(),
-    )?;
-    print(&if arguments.json {
-        json(&token)?
-    } else {
-        words(&token)
-    })
+    let token = create_here(&layout, &arguments.label, module, pin.as_ref(), so_pin.as_ref())?;
+    print(&if arguments.json { json(&token)? } else { words(&token) })
 }
 
 fn json(token: &DevToken) -> Result<String, SetupError> {
     let json = serde_json::to_string_pretty(token);
-    json.map(|text| text + "\n")
-        .map_err(|error| io("JSON", error.into()))
+    json.map(|text| text + "\n").map_err(|error| io("JSON", error.into()))
 }
 
 fn words(token: &DevToken) -> String {
@@ -104,14 +90,9 @@ fn words(token: &DevToken) -> String {
 }
 
 fn print(text: &str) -> Result<(), SetupError> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|source| io("standard output", source))
+    std::io::stdout().write_all(text.as_bytes()).map_err(|source| io("standard output", source))
 }
 
 fn io(what: &str, source: std::io::Error) -> SetupError {
-    SetupError::Io {
-        path: what.into(),
-        source,
-    }
+    SetupError::Io { path: what.into(), source }
 }

@@ -38,9 +38,7 @@ mod tests {
 
     #[test]
     fn a_missing_softhsm_is_named_with_its_package() {
-        let error = find_among(&["/nowhere/libsofthsm2.so"])
-            .unwrap_err()
-            .to_string();
+        let error = find_among(&["/nowhere/libsofthsm2.so"]).unwrap_err().to_string();
         assert!(error.contains("SoftHSM is missing") && error.contains("apt-get install softhsm2"));
         assert!(error.contains("/nowhere/libsofthsm2.so"));
     }

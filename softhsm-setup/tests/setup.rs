@@ -9,10 +9,7 @@ use softhsm_setup::{DevToken, SetupError, create, repair};
 use strongroom_hsm::{Pin, TokenUri, initialise};
 
 fn setup(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_softhsm-setup"))
-        .args(arguments)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_softhsm-setup")).args(arguments).output().unwrap()
 }
 
 /// Uses the token in a process of its own, as SoftHSM's configuration demands.
@@ -45,11 +42,7 @@ fn a_token_is_never_made_over_another() {
 fn a_missing_module_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("token");
-    let output = setup(&[
-        target.to_str().unwrap(),
-        "--module",
-        "/nowhere/libsofthsm2.so",
-    ]);
+    let output = setup(&[target.to_str().unwrap(), "--module", "/nowhere/libsofthsm2.so"]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/libsofthsm2.so"));
     assert!(!target.exists());
@@ -59,9 +52,7 @@ fn a_missing_module_leaves_nothing_behind() {
 fn the_token_works_and_its_files_are_private() {
     if let Ok(token) = std::env::var("SETUP_TEST_TOKEN") {
         let token: DevToken = serde_json::from_str(&token).unwrap();
-        let pin = Pin::new(fs::read(token.pin_file.unwrap()).unwrap())
-            .ok()
-            .unwrap();
+        let pin = Pin::new(fs::read(token.pin_file.unwrap()).unwrap()).ok().unwrap();
         let uri: TokenUri = token.uri.parse().unwrap();
         let made = initialise(&uri, &pin, "dev").ok().unwrap();
         made.token.heartbeat().unwrap();
@@ -69,26 +60,14 @@ fn the_token_works_and_its_files_are_private() {
     }
     let dir = tempfile::tempdir().unwrap();
     let token = create(&dir.path().join("token"), "a label; with % signs").unwrap();
-    assert!(
-        token
-            .uri
-            .contains("token=a%20label%3B%20with%20%25%20signs")
-    );
-    for private in [
-        token.pin_file.as_ref().unwrap(),
-        token.so_pin_file.as_ref().unwrap(),
-        &token.conf,
-    ] {
+    assert!(token.uri.contains("token=a%20label%3B%20with%20%25%20signs"));
+    for private in [token.pin_file.as_ref().unwrap(), token.so_pin_file.as_ref().unwrap(), &token.conf] {
         assert_eq!(mode(private), 0o600, "{}", private.display());
     }
     assert_eq!(mode(&dir.path().join("token")), 0o700);
     assert_eq!(mode(&dir.path().join("token/tokens")), 0o700);
     let used = use_token("the_token_works_and_its_files_are_private", &token);
-    assert!(
-        used.status.success(),
-        "{}",
-        String::from_utf8_lossy(&used.stdout)
-    );
+    assert!(used.status.success(), "{}", String::from_utf8_lossy(&used.stdout));
 }
 
 #[test]
@@ -112,12 +91,7 @@ fn a_given_pin_is_written_nowhere() {
 fn a_head_file_cut_to_nothing_is_restored() {
     let dir = tempfile::tempdir().unwrap();
     create(dir.path(), "dev").unwrap();
-    let token = fs::read_dir(dir.path().join("tokens"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let token = fs::read_dir(dir.path().join("tokens")).unwrap().next().unwrap().unwrap().path();
     let head = token.join("token.object");
     let whole = fs::read(&head).unwrap();
     assert_eq!(repair(dir.path()).unwrap(), 0);

@@ -32,7 +32,7 @@ impl Appliance {
             self.metrics.token_failures.inc();
             let sealing = self.clone();
             // Not awaited: a token that hangs also hangs whoever says goodbye to it. Secrets are wiped before that.
-            let _ = tokio::task::spawn_blocking(move || sealing.seal(&because));
+            drop(tokio::task::spawn_blocking(move || sealing.seal(&because)));
         }
     }
 

@@ -21,6 +21,9 @@ use crate::keyring::{Keyring, Seed, SessionLimits};
 /// The client that a node's first macaroon authenticates: lnd itself, by the name that shipped policies grant to.
 const LND: &str = "lnd";
 
+/// Bytes that are wiped when dropped.
+type SecretBytes = Zeroizing<Vec<u8>>;
+
 /// Where a new node's seed comes from.
 pub enum SeedFrom {
     /// Made here.
@@ -46,7 +49,7 @@ pub struct Added {
     node: Arc<OpenNode>,
     accounts_json: String,
     macaroon: Vec<u8>,
-    words: Option<Zeroizing<Vec<u8>>>,
+    words: Option<SecretBytes>,
 }
 
 impl Added {
@@ -162,11 +165,7 @@ impl Appliance {
         Ok(Added { accounts_json: accounts_json(&node)?, node, macaroon, words })
     }
 
-    fn seed(
-        &self,
-        open: &Open,
-        from: SeedFrom,
-    ) -> Result<(Seed, Option<Zeroizing<Vec<u8>>>), ApplianceError> {
+    fn seed(&self, open: &Open, from: SeedFrom) -> Result<(Seed, Option<SecretBytes>), ApplianceError> {
         let text = |bytes: &[u8]| {
             std::str::from_utf8(bytes)
                 .map(|t| Zeroizing::new(t.to_owned()))

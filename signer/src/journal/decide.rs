@@ -114,7 +114,7 @@ impl Keeper {
             return answer(reply, Err(Refusal::Sealed(format!("node {node} is not open"))));
         };
         let key = request.key();
-        let (ask, learned) = books.channels.classify_ecdh(key, &request.point(), &books.accounts);
+        let (ask, learned) = books.channels.classify_ecdh(key, request.point(), &books.accounts);
         let with_own_multisig = ask.with_own_multisig;
         let root = (key.family == KeyLocator::REVOCATION_ROOT).then_some(key.index);
         let facts = Facts {

@@ -9,10 +9,13 @@ use strongroom_policy::{ClientName, NodeName};
 /// Leaves are written after this many milliseconds at most.
 pub(super) const INTERVAL_MS: u64 = 1_000;
 
+/// One client's counts: first and last request (Unix milliseconds), and a tally for each class.
+type Tally = (u64, u64, BTreeMap<String, ClassTally>);
+
 /// Counts since the last leaves.
 #[derive(Default)]
 pub(super) struct Tallies {
-    open: BTreeMap<(NodeName, ClientName), (u64, u64, BTreeMap<String, ClassTally>)>,
+    open: BTreeMap<(NodeName, ClientName), Tally>,
 }
 
 impl Tallies {
@@ -50,7 +53,7 @@ impl Tallies {
                 client: client.into(),
                 from,
                 until,
-                policy: policy.clone(),
+                policy,
                 classes: classes.into_values().collect(),
             })
             .collect()

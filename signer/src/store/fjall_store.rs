@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::sealing::Sealer;
-use super::{Batch, Store, StoreError, StoreKey};
+use super::{Batch, Pair, Store, StoreError, StoreKey};
 
 /// Epoch salts stand under this prefix, unsealed: they are not secret.
 const EPOCH: &[u8] = b"!epoch/";
@@ -60,7 +60,7 @@ impl FjallStore {
     }
 
     fn check_disk(&self) -> Result<(), StoreError> {
-        if self.batches.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY != 0 {
+        if !self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
             return Ok(());
         }
         let disk = rustix::fs::statvfs(&self.dir).map_err(|e| StoreError::Io(e.to_string()))?;
@@ -109,7 +109,7 @@ impl Store for FjallStore {
         Ok(start.elapsed())
     }
 
-    fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn last(&self, prefix: &[u8]) -> Result<Option<Pair>, StoreError> {
         let Some(entry) = self.records.prefix(prefix).next_back() else { return Ok(None) };
         let (key, sealed) = entry.into_inner().map_err(io)?;
         let value = self.opened(&key, &sealed)?;
@@ -120,7 +120,7 @@ impl Store for FjallStore {
         &'a self,
         prefix: &[u8],
         from: &[u8],
-    ) -> Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>), StoreError>> + 'a> {
+    ) -> Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a> {
         let prefix = prefix.to_vec();
         Box::new(self.records.range(from.to_vec()..).map_while(move |entry| match entry.into_inner() {
             Err(e) => Some(Err(io(e))),

@@ -11,6 +11,9 @@ use std::time::Duration;
 pub use fjall_store::FjallStore;
 pub use sealing::{SealingError, StoreKey};
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// Writes that become durable together or not at all.
 #[derive(Default)]
 pub struct Batch {
@@ -75,11 +78,11 @@ pub trait Store: Send + Sync {
     /// Makes all that was applied durable against loss of power. Returns the time the disk took.
     fn sync(&self) -> Result<Duration, StoreError>;
     /// The last key that starts with `prefix`, and its value.
-    fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn last(&self, prefix: &[u8]) -> Result<Option<Pair>, StoreError>;
     /// All pairs whose key starts with `prefix`, in key order, from `from` on (a whole key).
     fn scan<'a>(
         &'a self,
         prefix: &[u8],
         from: &[u8],
-    ) -> Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>), StoreError>> + 'a>;
+    ) -> Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a>;
 }
