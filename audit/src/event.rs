@@ -202,6 +202,9 @@ pub struct Gossip {
     pub policy: Digest,
     /// Counts, one entry per class, in order of name.
     pub classes: Vec<ClassTally>,
+    /// Refusals beyond those that have leaves of their own, one entry per class, in order of name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedTally>,
 }
 
 /// Approved requests of one class.
@@ -216,6 +219,37 @@ pub struct ClassTally {
     pub requests: Digest,
 }
 
+/// Refused requests of one class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedTally {
+    /// The class, as `sign-psbt unknown`.
+    pub class: String,
+    /// How many.
+    pub refused: u64,
+    /// Commits to every request digest in order, as in [`ClassTally`].
+    pub requests: Digest,
+}
+
+impl RefusedTally {
+    /// Nothing counted yet.
+    pub fn new(class: impl Into<String>) -> Self {
+        Self { class: class.into(), refused: 0, requests: Digest([0; 32]) }
+    }
+
+    /// Counts one.
+    pub fn count(&mut self, request: &Digest) {
+        self.refused = self.refused.saturating_add(1);
+        self.requests = chained(&self.requests, request);
+    }
+}
+
+/// `SHA256(0x04 ‖ requests ‖ request)`.
+fn chained(requests: &Digest, request: &Digest) -> Digest {
+    let hash = Sha256::new().chain_update([0x04]).chain_update(requests.0).chain_update(request.0);
+    Digest(hash.finalize().into())
+}
+
 impl ClassTally {
     /// Nothing counted yet.
     pub fn new(class: impl Into<String>) -> Self {
@@ -225,7 +259,6 @@ impl ClassTally {
     /// Counts one: `requests = SHA256(0x04 ‖ requests ‖ request)`.
     pub fn count(&mut self, request: &Digest) {
         self.approved = self.approved.saturating_add(1);
-        let hash = Sha256::new().chain_update([0x04]).chain_update(self.requests.0).chain_update(request.0);
-        self.requests = Digest(hash.finalize().into());
+        self.requests = chained(&self.requests, request);
     }
 }

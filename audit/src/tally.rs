@@ -44,6 +44,9 @@ impl Tally {
                 let counted =
                     gossip.classes.iter().fold(0, |sum: u64, class| sum.saturating_add(class.approved));
                 self.aggregated = self.aggregated.saturating_add(counted);
+                let refused =
+                    gossip.refused.iter().fold(0, |sum: u64, class| sum.saturating_add(class.refused));
+                self.refused = self.refused.saturating_add(refused);
             }
             _ => self.other += 1,
         }

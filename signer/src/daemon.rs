@@ -165,7 +165,8 @@ async fn serve(appliance: &Arc<Appliance>) -> Result<(), DaemonError> {
         Ok::<(), DaemonError>(())
     };
     // Open connections (lnd's) never end by themselves.
-    let outcome = tokio::time::timeout(Duration::from_secs(2), ended).await.unwrap_or(Ok(()));
+    let patience = Duration::from_millis(appliance.limits().deadline_ms + 500);
+    let outcome = tokio::time::timeout(patience, ended).await.unwrap_or(Ok(()));
     let _ = std::fs::remove_file(&config.operator.socket);
     outcome
 }

@@ -135,7 +135,15 @@ pub fn event() -> impl Strategy<Value = Event> {
             tally
         };
         let classes = classes.into_iter().map(tally).collect();
-        Event::Gossip(Gossip { node: "alice".into(), client: "lnd".into(), from, until, policy, classes })
+        Event::Gossip(Gossip {
+            node: "alice".into(),
+            client: "lnd".into(),
+            from,
+            until,
+            policy,
+            classes,
+            refused: Vec::new(),
+        })
     });
     prop_oneof![
         4 => decision(),

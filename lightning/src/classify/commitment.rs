@@ -71,7 +71,9 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         record.to_remote = record.to_remote.or(sorted.to_remote.map(|(_, _, key)| key));
         let latest = record.counterparty.as_ref();
         if latest.is_none_or(|latest| latest.number <= number || !record.reserved) {
-            if let Some(before) = latest.filter(|before| before.txid != txid) {
+            // Another commitment of the same number does not end the first: both may come from the peer, so what was
+            // answered for either stays answered.
+            if let Some(before) = latest.filter(|before| before.txid != txid && before.number != number) {
                 forget_answers(scene, before, &mut changes);
             }
             record.counterparty = Some(CounterpartyState { number, txid, to_remote, others: sorted.others });

@@ -83,9 +83,10 @@ impl Channels {
 
 impl Scene<'_> {
     fn find(&self) -> Result<Finding, Unfit> {
-        let first = self.signed();
-        let role = role::of(first)?;
-        if !matches!(role, Role::Wallet) && self.request.to_sign().len() > 1 {
+        let role = role::of(self.signed())?;
+        let rest = self.request.to_sign().iter().skip(1);
+        let all_wallet = rest.map(role::of).all(|role| matches!(role, Ok(Role::Wallet)));
+        if self.request.to_sign().len() > 1 && !(matches!(role, Role::Wallet) && all_wallet) {
             return Err("more than one signature is asked for, one of them with a channel key".into());
         }
         match role {

@@ -46,7 +46,11 @@ fn spend(scene: &Scene<'_>) -> Result<Finding, Unfit> {
         // With PSBT funding the peer's commitment is signed before the funding transaction.
         if let Some(channel) = scene.channels.channels.get(&outpoint) {
             let record = &channel.record;
-            if output.value == record.capacity && *script == channel.funding_script_pubkey {
+            let same = output.value == record.capacity && *script == channel.funding_script_pubkey;
+            // Without a reservation the 2-of-2 may be of anybody's making: judged as any other funding.
+            if same && !record.reserved {
+                maybe.push((index, outpoint, output));
+            } else if same {
                 found.owned.push((index, Destination::OwnFunding(record.multisig)));
             }
             continue;
@@ -56,6 +60,11 @@ fn spend(scene: &Scene<'_>) -> Result<Finding, Unfit> {
     // The peer's key is not known before the commitment, so any such output may be a 2-of-2; but not more of
     // them than there are reservations, or signatures already given for this transaction, account for.
     let already = maybe.iter().filter(|(_, at, _)| scene.channels.fundings.contains_key(at)).count();
+    // A channel is known by its funding outpoint; where the id may turn out another, nothing is taken for a funding.
+    if !scene.request.has_certain_id() {
+        maybe.clear();
+        found.owned.clear();
+    }
     if maybe.len() > already + scene.channels.reservations.len() {
         maybe.clear();
     }

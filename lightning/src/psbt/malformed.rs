@@ -65,6 +65,11 @@ pub enum InputProblem {
     /// A field occurs twice or has a wrong form.
     #[error("field {0:#04x} is malformed or occurs twice")]
     Field(u8),
+    /// A P2SH input whose script_sig, and with it the transaction's id, is not known.
+    #[error(
+        "spends P2SH, and neither redeem script nor final script_sig of it is a known push: the final txid is not known"
+    )]
+    FinalScriptSig,
     /// Neither UTXO field.
     #[error("carries no UTXO")]
     NoUtxo,

@@ -6,34 +6,41 @@ use bitcoin::{Script, ScriptBuf, Transaction, Txid};
 use strongroom_policy::KeyPath;
 
 use super::fields::Fields;
+use super::malformed::{InputProblem, Malformed};
 use super::request::PreviousOutput;
 use crate::accounts::Accounts;
 
-/// The id with the script_sigs that the P2SH inputs will have. A foreign input of unknown redeem script leaves its
-/// script_sig out, and the id is then not the final one.
+/// The id with the script_sigs that the P2SH inputs will have, and whether it is certain to be the final one: an input
+/// that is only claimed to be P2SH (neither signed here nor with its transaction) may have no script_sig in truth.
 pub(super) fn txid(
     transaction: &Transaction,
     maps: &[Fields<'_>],
     spent: &[PreviousOutput],
+    signed_here: &[usize],
     accounts: &Accounts,
-) -> Txid {
-    if !spent.iter().any(|spent| spent.output.script_pubkey.is_p2sh()) {
-        return transaction.compute_txid();
-    }
+) -> Result<(Txid, bool), Malformed> {
     let mut signed = transaction.clone();
-    for ((input, fields), spent) in signed.input.iter_mut().zip(maps).zip(spent) {
+    let mut certain = true;
+    for (index, ((input, fields), spent)) in signed.input.iter_mut().zip(maps).zip(spent).enumerate() {
         let script_pubkey = &spent.output.script_pubkey;
         if script_pubkey.is_p2sh() {
-            input.script_sig = script_sig(fields, script_pubkey, accounts).unwrap_or_default();
+            let at = |problem| Malformed::Input { index, problem };
+            let known = script_sig(fields, script_pubkey, accounts);
+            input.script_sig = known.ok_or_else(|| at(InputProblem::FinalScriptSig))?;
+            certain &= spent.with_transaction || signed_here.contains(&index);
         }
     }
-    signed.compute_txid()
+    Ok((signed.compute_txid(), certain))
 }
 
-/// The final one given, or a push of the redeem script given, or of our own key's.
+/// A push of the redeem script given (alone, or as the final script_sig), or of our own key's; `None` if what is given
+/// does not hash to the script spent, or nothing is given and the script is not ours.
 fn script_sig(fields: &Fields<'_>, script_pubkey: &Script, accounts: &Accounts) -> Option<ScriptBuf> {
     if let Some(given) = fields.final_script_sig {
-        return Some(ScriptBuf::from(given.to_vec()));
+        let given = ScriptBuf::from(given.to_vec());
+        let redeem = given.instructions().next()?.ok()?.push_bytes()?.as_bytes().to_vec();
+        let redeem = ScriptBuf::from(redeem);
+        return (redeem.to_p2sh() == *script_pubkey && push(redeem)? == given).then_some(given);
     }
     let given = fields.redeem_script.map(Script::from_bytes);
     let redeem = match given.filter(|redeem| redeem.to_p2sh() == *script_pubkey) {
@@ -44,6 +51,10 @@ fn script_sig(fields: &Fields<'_>, script_pubkey: &Script, accounts: &Accounts) 
             ScriptBuf::new_p2wpkh(&CompressedPublicKey(key).wpubkey_hash())
         }
     };
+    push(redeem)
+}
+
+fn push(redeem: ScriptBuf) -> Option<ScriptBuf> {
     let push = PushBytesBuf::try_from(redeem.into_bytes()).ok()?;
     Some(ScriptBuf::builder().push_slice(push).into_script())
 }

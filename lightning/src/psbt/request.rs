@@ -51,6 +51,7 @@ pub struct SignRequest {
     pub(super) original: Zeroizing<Vec<u8>>,
     transaction: Transaction,
     txid: Txid,
+    certain_id: bool,
     spent: Vec<PreviousOutput>,
     pub(super) to_sign: Vec<ToSign>,
     /// Where the signature of the `to_sign` at the same position goes.
@@ -102,14 +103,21 @@ impl SignRequest {
             let reason = passed_over.unwrap_or_default();
             return Err(Malformed::NothingToSign { reason });
         }
-        let txid = nested::txid(&transaction, &maps, &spent, accounts);
+        let signed_here: Vec<usize> = to_sign.iter().map(|one| one.index).collect();
+        let (txid, certain_id) = nested::txid(&transaction, &maps, &spent, &signed_here, accounts)?;
         let original = Zeroizing::new(bytes.to_vec());
-        Ok(Self { original, txid, transaction, spent, to_sign, slots })
+        Ok(Self { original, txid, certain_id, transaction, spent, to_sign, slots })
     }
 
     /// The unsigned transaction.
     pub fn transaction(&self) -> &Transaction {
         &self.transaction
+    }
+
+    /// Whether [`SignRequest::txid`] is the id the transaction will confirm under, whatever the client claims of
+    /// inputs that it did not prove.
+    pub fn has_certain_id(&self) -> bool {
+        self.certain_id
     }
 
     /// Its id once signed. It differs from the unsigned transaction's if nested P2WPKH inputs are spent: their

@@ -24,6 +24,16 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Spend::MutualClose { our_balance, .. } = ask.spend else {
         return;
     };
+    // The peer has one output. A second one that is not ours is where an honest peer was told to let our share go.
+    let strangers = ask.outputs.iter().filter(|output| {
+        !matches!(output.to, Destination::OwnWallet(_))
+            && policy.allowed.label(&output.script_pubkey).is_none()
+    });
+    let strangers = strangers.count();
+    if strangers > 1 {
+        let value = format!("{strangers} outputs are neither our wallet's nor on the allowlist");
+        found.push(Violation::new(TAG, value, "one, the peer's"));
+    }
     let paid = sum(ask
         .outputs
         .iter()
@@ -68,6 +78,14 @@ mod tests {
                 &known()
             ));
         }
+    }
+
+    #[test]
+    fn two_strangers_are_one_too_many_however_little_is_ours() {
+        let outputs = vec![to_stranger(1_000_000), to_stranger(2_000_000)];
+        assert!(violated(TAG, &cautious(), &spend_case(mutual_close(1, false), outputs), &known()));
+        let outputs = vec![to_stranger(2_000_000)];
+        assert!(!violated(TAG, &cautious(), &spend_case(mutual_close(1, false), outputs), &known()));
     }
 
     #[test]

@@ -125,6 +125,14 @@ impl StateDir {
         Ok(files)
     }
 
+    /// Takes back the file of a node whose adding failed.
+    pub fn remove_node(&self, name: &NodeName) -> Result<(), FileError> {
+        let path = self.nodes().join(format!("{name}.json"));
+        let wrong = |e: io::Error| FileError { path: path.display().to_string(), because: e.to_string() };
+        fs::remove_file(&path).map_err(wrong)?;
+        fs::File::open(self.nodes()).and_then(|dir| dir.sync_all()).map_err(wrong)
+    }
+
     /// Writes a new node's file; an existing one is never replaced.
     pub fn write_node(&self, file: &NodeFile) -> Result<(), FileError> {
         write_new(&self.nodes().join(format!("{}.json", file.name)), file)

@@ -43,7 +43,13 @@ impl Appliance {
             return Err(format!("token gone: {e}; when it is back: strongroom unseal"));
         }
         *self.last_heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        match open.journal.report_blocking().and_then(|report| report.fault) {
+        let report = match open.journal.report_blocking() {
+            Ok(report) => report,
+            // Sealed meanwhile, in good order.
+            Err(_) if self.state().0 != "open" => return Ok(()),
+            Err(gone) => return Err(format!("{gone}; once mended: strongroom unseal")),
+        };
+        match report.and_then(|report| report.fault) {
             Some(fault) => Err(format!("the journal cannot write: {fault}; once mended: strongroom unseal")),
             None => Ok(()),
         }

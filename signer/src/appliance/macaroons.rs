@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::RwLock;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use serde::{Deserialize, Serialize};
 use strongroom_policy::{ClientName, NodeName};
@@ -24,6 +23,19 @@ struct Record {
     expires: Option<u64>,
     address: Option<IpAddr>,
     revoked: bool,
+}
+
+impl Record {
+    fn copy(&self) -> Self {
+        Self {
+            node: self.node.clone(),
+            client: self.client.clone(),
+            root: self.root,
+            expires: self.expires,
+            address: self.address,
+            revoked: self.revoked,
+        }
+    }
 }
 
 impl Drop for Record {
@@ -71,13 +83,16 @@ pub enum RegisterError {
 
 /// The register of macaroons.
 pub struct Macaroons {
-    store: Arc<dyn Store>,
+    /// Weak, so that the journal's thread is the only one to keep the store open.
+    store: Weak<dyn Store>,
+    /// Taken by whoever writes; never by whoever authenticates.
+    writing: Mutex<()>,
     records: RwLock<HashMap<String, Record>>,
 }
 
 impl Macaroons {
     /// Reads the register.
-    pub fn open(store: Arc<dyn Store>) -> Result<Self, RegisterError> {
+    pub fn open(store: &Arc<dyn Store>) -> Result<Self, RegisterError> {
         let mut records = HashMap::new();
         for entry in store.scan(PREFIX, PREFIX) {
             let (name, mut value) = entry?;
@@ -86,15 +101,16 @@ impl Macaroons {
             value.zeroize();
             records.insert(id, record);
         }
-        Ok(Self { store, records: RwLock::new(records) })
+        Ok(Self { store: Arc::downgrade(store), writing: Mutex::default(), records: RwLock::new(records) })
     }
 
     fn save(&self, id: &str, record: &Record) -> Result<(), RegisterError> {
         let mut batch = Batch::default();
         let value = serde_json::to_vec(record).map_err(|_| RegisterError::Damaged(id.to_owned()))?;
         batch.put([PREFIX, id.as_bytes()].concat(), value);
-        self.store.apply(batch)?;
-        self.store.sync()?;
+        let store = self.store.upgrade().ok_or_else(|| StoreError::Io("closed".to_owned()))?;
+        store.apply(batch)?;
+        store.sync()?;
         Ok(())
     }
 
@@ -134,10 +150,15 @@ impl Macaroons {
 
     /// Revokes a macaroon, at once and for ever.
     pub fn revoke(&self, id: &str) -> Result<(), RegisterError> {
-        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
-        let record = records.get_mut(id).ok_or_else(|| RegisterError::Unknown(id.to_owned()))?;
-        record.revoked = true;
-        self.save(id, record)
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Refused from here on, also if the disk then fails; but the caller is told, since a restart would forget it.
+        let revoked = {
+            let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
+            let record = records.get_mut(id).ok_or_else(|| RegisterError::Unknown(id.to_owned()))?;
+            record.revoked = true;
+            record.copy()
+        };
+        self.save(id, &revoked)
     }
 
     /// Every macaroon ever minted, by id.

@@ -30,7 +30,7 @@ use crate::journal::{Journal, Opening};
 use crate::line::Client;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
-use crate::store::{FjallStore, StoreKey};
+use crate::store::{FjallStore, Store, StoreError, StoreKey};
 
 /// Why the operator's command failed.
 #[derive(Debug, thiserror::Error)]
@@ -280,8 +280,8 @@ impl Appliance {
         key: LockedBytes,
     ) -> Result<Vec<NodeName>, ApplianceError> {
         let reserve = self.config.limits.min_free_disk_mib << 20;
-        let store = Arc::new(FjallStore::open(&self.dir.store(), &StoreKey::new(key), reserve)?);
-        let macaroons = Macaroons::open(store.clone())?;
+        let store: Arc<dyn Store> = Arc::new(self.open_store(&StoreKey::new(key), reserve)?);
+        let macaroons = Macaroons::open(&store)?;
         let (journal, keeper) = Journal::open(Opening {
             store,
             origin: file
@@ -317,31 +317,53 @@ impl Appliance {
         Ok(names)
     }
 
-    /// Wipes every secret. Requests under way finish first, for at most `limits.deadline_ms`.
-    pub fn seal(&self, because: &str) {
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let State::Open(open) = &*state else { return };
-        let open = open.clone();
-        *state = State::Sealed { because: because.to_owned() };
-        drop(state);
-        self.metrics.unsealed.set(0);
-        tracing::warn!(because, "sealed");
-        // The record of it is best effort: a journal on a full disk must not keep the keys open.
-        if let Err(e) = open.journal.note(audit::Event::Sealed { reason: because.to_owned() }) {
-            tracing::error!(error = %e, "sealing is not in the journal");
+    /// The store; one that was sealed a moment ago may still be closing.
+    fn open_store(&self, key: &StoreKey, reserve: u64) -> Result<FjallStore, StoreError> {
+        let patience = Instant::now() + Duration::from_millis(self.config.limits.deadline_ms);
+        loop {
+            match FjallStore::open(&self.dir.store(), key, reserve) {
+                Err(StoreError::Held { .. }) if Instant::now() < patience => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                opened => return opened,
+            }
         }
+    }
+
+    /// Wipes every secret, at once: nothing that can hang, token or disk, stands before it. Then the end is recorded and
+    /// the store closed, for which this waits `limits.deadline_ms` at most.
+    pub fn seal(&self, because: &str) {
+        let open = {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let State::Open(open) = &*state else { return };
+            let open = open.clone();
+            *state = State::Sealed { because: because.to_owned() };
+            open
+        };
         for node in open.nodes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             node.wipe();
         }
-        open.journal.stop(because);
-        let keeper = open.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(keeper) = keeper {
-            let _ = keeper.join();
-        }
-        let deadline = Instant::now() + Duration::from_millis(self.config.limits.deadline_ms);
-        while Arc::strong_count(&open) > 1 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
+        self.metrics.unsealed.set(0);
+        tracing::warn!(because, "sealed");
+        let because = because.to_owned();
+        let (done, closed) = std::sync::mpsc::channel();
+        let closing = std::thread::Builder::new().name("closing".into()).spawn(move || {
+            // The record of it is best effort: a journal on a full disk must not keep the appliance half open.
+            if let Err(e) = open.journal.note(audit::Event::Sealed { reason: because.clone() }) {
+                tracing::error!(error = %e, "sealing is not in the journal");
+            }
+            open.journal.stop(&because);
+            let keeper = open.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(keeper) = keeper {
+                let _ = keeper.join();
+            }
+            drop(open);
+            let _ = done.send(());
+        });
+        if let Err(e) = closing {
+            tracing::error!(error = %e, "the journal is not closed in good order");
+        } else if closed.recv_timeout(Duration::from_millis(self.config.limits.deadline_ms)).is_err() {
+            tracing::error!("token or journal do not end; secrets are wiped all the same");
         }
     }
 

@@ -145,24 +145,42 @@ impl Appliance {
             version: 1,
             name: name.clone(),
             seed_origin: seed.origin().to_string(),
-            identity: identity.clone(),
+            identity,
             counter: 1,
             sealed_seed: hex::encode(sealed.to_bytes()),
             created: unix_now(),
         };
         drop(seed);
         self.dir.write_node(&file)?;
-        let node = Arc::new(self::open(self, &open, &file)?);
+        match self.finish_adding(&open, &file, expires, address) {
+            Ok((node, macaroon)) => Ok(Added { accounts_json: accounts_json(&node)?, node, macaroon, words }),
+            Err(e) => {
+                // The operator holds neither words nor macaroon, so there is no such node.
+                self.dir.remove_node(&name)?;
+                Err(e)
+            }
+        }
+    }
+
+    fn finish_adding(
+        &self,
+        open: &Arc<Open>,
+        file: &NodeFile,
+        expires: Option<u64>,
+        address: Option<IpAddr>,
+    ) -> Result<(Arc<OpenNode>, Vec<u8>), ApplianceError> {
+        let (name, identity) = (file.name.clone(), file.identity.clone());
+        let node = Arc::new(self::open(self, open, file)?);
         let event = audit::Event::NodeAdded {
             node: name.to_string(),
             identity,
             seed_origin: file.seed_origin.clone(),
         };
         open.journal.note(event).map_err(ApplianceError::Journal)?;
-        open.nodes.write().unwrap_or_else(PoisonError::into_inner).push(node.clone());
         let client: ClientName = LND.parse().map_err(|e| ApplianceError::State(format!("{e}")))?;
-        let (_, macaroon) = self.mint_in(&open, name, client, expires, address)?;
-        Ok(Added { accounts_json: accounts_json(&node)?, node, macaroon, words })
+        let (_, macaroon) = self.mint_in(open, name, client, expires, address)?;
+        open.nodes.write().unwrap_or_else(PoisonError::into_inner).push(node.clone());
+        Ok((node, macaroon))
     }
 
     fn seed(&self, open: &Open, from: SeedFrom) -> Result<(Seed, Option<SecretBytes>), ApplianceError> {

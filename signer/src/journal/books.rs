@@ -19,6 +19,8 @@ pub(super) struct Allowances {
     fundings: HashMap<OutPoint, Funding>,
     /// Which multisig key {0/j} each revocation root {5/i} answered for: j by i.
     roots: HashMap<u32, u32>,
+    /// Channels whose close was signed, and when last (Unix seconds).
+    closes: HashMap<OutPoint, u64>,
     /// Channels whose own commitment above number 0 was signed, and when last (Unix seconds).
     force_closes: Vec<(OutPoint, u64)>,
 }
@@ -42,6 +44,7 @@ impl Allowances {
             fees: Velocity::new(window),
             fundings: HashMap::new(),
             roots: HashMap::new(),
+            closes: HashMap::new(),
             force_closes: Vec::new(),
         }
     }
@@ -69,6 +72,17 @@ impl Allowances {
     /// What we paid into a funding output, as far as we signed it.
     pub(super) fn funded_by_us(&self, outpoint: &OutPoint) -> Amount {
         self.fundings.get(outpoint).map_or(Amount::ZERO, |f| f.amount)
+    }
+
+    /// Remembers that a close of this channel was signed.
+    pub(super) fn close(&mut self, channel: OutPoint, now: u64) {
+        self.closes.insert(channel, now);
+    }
+
+    /// Channels whose close was signed within `window` seconds. A close that was signed need not be published, so until
+    /// then they still count.
+    pub(super) fn closed_lately(&self, now: u64, window: u64) -> impl Iterator<Item = &OutPoint> {
+        self.closes.iter().filter(move |(_, at)| at.saturating_add(window) > now).map(|(channel, _)| channel)
     }
 
     /// Other channels force closed within `window` seconds.

@@ -11,7 +11,7 @@ use strongroom_policy::{
 use super::approved::Approved;
 use super::books::Allowances;
 use super::job::{Asked, Reply};
-use super::ledger::Entry;
+use super::ledger::{Entry, Pin};
 use super::record::{Decided, Durability};
 use super::thread::Keeper;
 use super::{keys, leaves};
@@ -206,22 +206,33 @@ impl Keeper {
         (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
         let mut pin = ask.signed.first().map_or(0, |signed| signed.index);
         for (index, input) in ask.inputs.iter().enumerate().filter(|_| costs(&ask.spend)) {
-            let entry = self.store.get(&keys::amount(node, &input.outpoint)).map_err(unreadable)?;
-            let Some(entry) = entry.as_deref().and_then(Entry::read) else { continue };
-            if entry.contradicts(input.amount, input.evidence) {
+            let entry = self.store.get(&keys::amount(&input.outpoint)).map_err(unreadable)?;
+            if let Some(entry) = entry.as_deref().and_then(Entry::read)
+                && entry.contradicts(input.amount, input.evidence)
+            {
                 facts.amount_conflicts.push((input.outpoint, entry.amount, input.amount));
             }
-            let (outflow, fee) = entry.pinned(now, window);
+            let pin_of = self.store.get(&keys::pinned(node, &input.outpoint)).map_err(unreadable)?;
+            let Some(pin_of) = pin_of.as_deref().and_then(Pin::read) else { continue };
+            let (outflow, fee) = pin_of.in_window(now, window);
             if (outflow, fee) > (facts.replaced_outflow, facts.replaced_fee) {
                 (facts.replaced_outflow, facts.replaced_fee, pin) = (outflow, fee, index);
             }
         }
         // A later request for the same transaction may show a truer, higher fee than the first; then it is charged
         // for the difference.
-        facts.already_charged = costs(&ask.spend)
-            && self.store.get(&keys::transaction(node, &ask.txid)).map_err(unreadable)?.is_some()
-            && (ask.inputs.len() == 1 || ask.fee().is_some_and(|fee| fee <= facts.replaced_fee));
-        facts.channels_total = books.channels.open_capacity();
+        // It was charged as what it is: a txid commits neither to amounts nor to scripts spent, so the same id may have
+        // been asked for before as something that costs nothing.
+        let charged_as = self.store.get(&keys::charged(node, &ask.txid)).map_err(unreadable)?;
+        facts.already_charged = charged_as
+            .is_some_and(|kind| kind == leaves::spend_kind(&ask.spend).as_bytes())
+            && ask.fee().is_some_and(|fee| fee <= facts.replaced_fee);
+        let closing = books.allowances.closed_lately(now, window);
+        facts.channels_total = closing
+            .filter_map(|channel| books.channels.closing_capacity(channel))
+            .fold(books.channels.open_capacity(), |sum, capacity| {
+                sum.checked_add(capacity).unwrap_or(Amount::MAX_MONEY)
+            });
         let channel = channel_of(&ask.spend);
         if let Some(channel) = channel {
             facts.channel_known = books.channels.is_known(channel);
@@ -267,24 +278,41 @@ impl Keeper {
         // The peer's HTLC transactions may still gain inputs, so their id names nothing; all others are kept, so
         // that what spends them is proven later.
         let kept = !matches!(ask.spend, Spend::CounterpartyHtlc { .. });
+        if costs(&ask.spend) && !facts.already_charged {
+            let kind = leaves::spend_kind(&ask.spend).as_bytes().to_vec();
+            effects.batch.put(keys::charged(node, &ask.txid), kind);
+        }
         if kept && !facts.already_charged {
-            effects.batch.put(keys::transaction(node, &ask.txid), serialize(request.transaction()));
+            let bytes = serialize(request.transaction());
+            if !request.has_certain_id() {
+                let other = request.transaction().compute_txid();
+                effects.batch.put(keys::transaction(node, &other), bytes.clone());
+            }
+            effects.batch.put(keys::transaction(node, &ask.txid), bytes);
         }
 
         // Amounts of the inputs we sign, and of those proven, so that no later request can lie about them. Charges are
         // pinned to one input: of all transactions that spend it only one can confirm.
         let charges = &verdict.charges;
         for (index, input) in ask.inputs.iter().enumerate().filter(|_| costs(&ask.spend)) {
-            let name = keys::amount(node, &input.outpoint);
-            let before = self.store.get(&name).map_err(|e| Refusal::NotRecorded(e.to_string()))?;
+            let unreadable = |e: crate::store::StoreError| Refusal::NotRecorded(e.to_string());
+            let name = keys::amount(&input.outpoint);
+            let before = self.store.get(&name).map_err(unreadable)?;
             let mut entry =
                 before.as_deref().and_then(Entry::read).unwrap_or(Entry::new(input.amount, input.evidence));
             let signed = ask.signed.iter().any(|s| s.index == index);
             let new = before.is_none() && (signed || entry.is_proven());
             let proven = entry.prove(input.amount, input.evidence);
-            let pinned = index == pin && entry.pin(now, self.policy.window().seconds(), facts, charges);
-            if new || proven || pinned {
+            if new || proven {
                 effects.batch.put(name, entry.write());
+            }
+            if index == pin {
+                let name = keys::pinned(node, &input.outpoint);
+                let before = self.store.get(&name).map_err(unreadable)?;
+                let mut pin = before.as_deref().and_then(Pin::read).unwrap_or_default();
+                if pin.charge(now, self.policy.window().seconds(), facts, charges) {
+                    effects.batch.put(name, pin.write());
+                }
             }
         }
 
@@ -296,11 +324,16 @@ impl Keeper {
             Some((OutPoint { txid: ask.txid, vout: *vout }, output.amount))
         });
         let channel = channel_of(&ask.spend);
-        if !books.allowances.is_touched(charges, channel) {
+        let closes =
+            matches!(ask.spend, Spend::MutualClose { .. } | Spend::HolderCommitment { number: 1.., .. });
+        if !closes && !books.allowances.is_touched(charges, channel) {
             return Ok(effects);
         }
         let mut allowances = books.allowances.clone();
-        if allowances.charge(now, charges, fundings, channel, channel.copied()) {
+        if let Some(channel) = channel.filter(|_| closes) {
+            allowances.close(*channel, now);
+        }
+        if allowances.charge(now, charges, fundings, channel, channel.copied()) || closes {
             put_allowances(&mut effects.batch, node, &allowances)?;
             effects.allowances = Some(allowances);
         }
@@ -323,13 +356,23 @@ impl Keeper {
         let allowed = verdict.allowed();
         self.count(case, verdict);
         if waits == Waits::Count && allowed && verdict.observed.is_empty() {
-            if let Some(fault) = self.fault() {
+            if let Some(fault) = self.cannot_count() {
                 return answer(reply, Err(Refusal::NotRecorded(fault)));
             }
             let class = format!("{} {}", leaves::operation(case.operation), leaves::kind(&case.ask));
             self.tallies.count(&case.node, &case.client, &class, &digest, self.now_ms());
             let approved = Approved::new(request, self.chain.size);
             return answer(reply, Ok(Decided { approved, record: Durability::written() }));
+        }
+        if !allowed {
+            let class = format!("{} {}", leaves::operation(case.operation), leaves::kind(&case.ask));
+            let now = self.now_ms();
+            if !self.tallies.lists_refusal(&case.node, &case.client, &class, &digest, now) {
+                return answer(reply, Err(Refusal::Denied(verdict.enforced.clone())));
+            }
+            let because: String =
+                Refusal::Denied(verdict.enforced.clone()).to_string().chars().take(1_000).collect();
+            tracing::warn!(node = %case.node, client = %case.client, kind = leaves::kind(&case.ask), because, "refused");
         }
         let decision = leaves::decision(case, digest, verdict, self.policy_digest, waits.durability());
         let leaf = match self.record(audit::Event::Decision(decision), batch) {
@@ -381,13 +424,6 @@ impl Keeper {
             } else {
                 books.refused += 1;
             }
-        }
-        if !verdict.enforced.is_empty() {
-            tracing::warn!(
-                node = %case.node, client = %case.client, kind = leaves::kind(&case.ask),
-                violations = %verdict.enforced.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-                "refused"
-            );
         }
     }
 }

@@ -25,10 +25,21 @@ pub(super) fn transaction(node: &NodeName, txid: &Txid) -> Vec<u8> {
     [b"T", node.as_str().as_bytes(), &[0], txid.as_byte_array().as_slice()].concat()
 }
 
-/// An outpoint that we signed a spend of → the amount signed for.
-pub(super) fn amount(node: &NodeName, outpoint: &OutPoint) -> Vec<u8> {
+/// A transaction that was charged → the kind of spend it was charged as.
+pub(super) fn charged(node: &NodeName, txid: &Txid) -> Vec<u8> {
+    [b"X", node.as_str().as_bytes(), &[0], txid.as_byte_array().as_slice()].concat()
+}
+
+/// An outpoint that we signed a spend of → the amount signed for. One for all nodes of the appliance: two of them
+/// must not be told two stories about one coin.
+pub(super) fn amount(outpoint: &OutPoint) -> Vec<u8> {
+    [b"A".as_slice(), outpoint.txid.as_byte_array().as_slice(), &outpoint.vout.to_be_bytes()].concat()
+}
+
+/// An outpoint → what this node was charged for spending it.
+pub(super) fn pinned(node: &NodeName, outpoint: &OutPoint) -> Vec<u8> {
     let vout = outpoint.vout.to_be_bytes();
-    [b"A", node.as_str().as_bytes(), &[0], outpoint.txid.as_byte_array().as_slice(), &vout].concat()
+    [b"P", node.as_str().as_bytes(), &[0], outpoint.txid.as_byte_array().as_slice(), &vout].concat()
 }
 
 /// Prefix of a node's channel records.

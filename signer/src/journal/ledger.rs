@@ -7,24 +7,19 @@
 use bitcoin::Amount;
 use strongroom_policy::{Charges, Evidence, Facts};
 
-/// One outpoint's entry.
+/// What an outpoint is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The amount it was signed for, or proven to have.
     pub(super) amount: Amount,
     /// The amount is proven, not only signed for.
     proven: bool,
-    /// Charges of transactions whose first input it is.
-    outflow: Amount,
-    fee: Amount,
-    /// When the oldest of these charges was made, Unix seconds.
-    since: u64,
 }
 
 impl Entry {
-    /// An outpoint not charged for.
+    /// An outpoint met for the first time.
     pub(super) fn new(amount: Amount, evidence: Evidence) -> Self {
-        Self { amount, proven: is_proof(evidence), outflow: Amount::ZERO, fee: Amount::ZERO, since: 0 }
+        Self { amount, proven: is_proof(evidence) }
     }
 
     /// Whether `amount` contradicts what is known. A proof contradicts nothing: what was signed before without one
@@ -47,8 +42,30 @@ impl Entry {
         news
     }
 
-    /// Outflow and fee pinned here and still in the window of `window` seconds.
-    pub(super) fn pinned(&self, now: u64, window: u64) -> (Amount, Amount) {
+    /// Two big-endian 64-bit numbers.
+    pub(super) fn write(&self) -> Vec<u8> {
+        write(&[self.amount.to_sat(), u64::from(self.proven)])
+    }
+
+    /// Reads what `write` wrote.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let [amount, proven] = read(bytes)?;
+        Some(Self { amount: Amount::from_sat(amount), proven: proven != 0 })
+    }
+}
+
+/// What a node was charged for the transactions that spend an outpoint; only one of them can ever confirm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pin {
+    outflow: Amount,
+    fee: Amount,
+    /// When the oldest of these charges was made, Unix seconds.
+    since: u64,
+}
+
+impl Pin {
+    /// Outflow and fee still in the window of `window` seconds.
+    pub(super) fn in_window(&self, now: u64, window: u64) -> (Amount, Amount) {
         if self.since.saturating_add(window) > now {
             (self.outflow, self.fee)
         } else {
@@ -57,12 +74,12 @@ impl Entry {
     }
 
     /// Pins an approval's charges. Returns whether anything changed.
-    pub(super) fn pin(&mut self, now: u64, window: u64, facts: &Facts, charges: &Charges) -> bool {
+    pub(super) fn charge(&mut self, now: u64, window: u64, facts: &Facts, charges: &Charges) -> bool {
         if charges.outflow == Amount::ZERO && charges.fee == Amount::ZERO {
             return false;
         }
-        if self.pinned(now, window) == (Amount::ZERO, Amount::ZERO) {
-            (self.outflow, self.fee, self.since) = (Amount::ZERO, Amount::ZERO, now);
+        if self.in_window(now, window) == (Amount::ZERO, Amount::ZERO) {
+            *self = Self { since: now, ..Self::default() };
         }
         // What is in the window for this outpoint's spends now: what was replaced, and what came on top.
         let sum = |a: Amount, b: Amount| a.checked_add(b).unwrap_or(Amount::MAX_MONEY);
@@ -71,31 +88,36 @@ impl Entry {
         true
     }
 
-    /// Five big-endian 64-bit numbers.
+    /// Three big-endian 64-bit numbers.
     pub(super) fn write(&self) -> Vec<u8> {
-        [self.amount.to_sat(), u64::from(self.proven), self.outflow.to_sat(), self.fee.to_sat(), self.since]
-            .iter()
-            .flat_map(|n| n.to_be_bytes())
-            .collect()
+        write(&[self.outflow.to_sat(), self.fee.to_sat(), self.since])
     }
 
     /// Reads what `write` wrote.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut numbers = bytes.chunks_exact(8).filter_map(|c| c.try_into().ok()).map(u64::from_be_bytes);
-        let entry = Self {
-            amount: Amount::from_sat(numbers.next()?),
-            proven: numbers.next()? != 0,
-            outflow: Amount::from_sat(numbers.next()?),
-            fee: Amount::from_sat(numbers.next()?),
-            since: numbers.next()?,
-        };
-        (bytes.len() == 40).then_some(entry)
+        let [outflow, fee, since] = read(bytes)?;
+        Some(Self { outflow: Amount::from_sat(outflow), fee: Amount::from_sat(fee), since })
     }
 }
 
 /// Proof that holds beside any other claim: `Committed` holds only for the signature that commits.
 fn is_proof(evidence: Evidence) -> bool {
     matches!(evidence, Evidence::PreviousTransaction | Evidence::Ledger | Evidence::Chain)
+}
+
+fn write(numbers: &[u64]) -> Vec<u8> {
+    numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
+}
+
+fn read<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
+    if bytes.len() != 8 * N {
+        return None;
+    }
+    let mut numbers = [0; N];
+    for (number, chunk) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
+        *number = u64::from_be_bytes(chunk.try_into().ok()?);
+    }
+    Some(numbers)
 }
 
 #[cfg(test)]
@@ -123,28 +145,30 @@ mod tests {
 
     #[test]
     fn a_fee_bump_is_charged_for_the_difference_only() {
-        let mut entry = Entry::new(Amount::from_sat(1_000), Evidence::Claimed);
-        assert!(entry.pin(100, 3_600, &Facts::default(), &charges(0, 200)));
-        let (_, fee) = entry.pinned(200, 3_600);
+        let mut pin = Pin::default();
+        assert!(pin.charge(100, 3_600, &Facts::default(), &charges(0, 200)));
+        let (_, fee) = pin.in_window(200, 3_600);
         assert_eq!(fee, Amount::from_sat(200));
         let facts = Facts { replaced_fee: fee, ..Facts::default() };
-        entry.pin(200, 3_600, &facts, &charges(0, 100));
-        assert_eq!(entry.pinned(300, 3_600).1, Amount::from_sat(300));
+        pin.charge(200, 3_600, &facts, &charges(0, 100));
+        assert_eq!(pin.in_window(300, 3_600).1, Amount::from_sat(300));
     }
 
     #[test]
     fn what_left_the_window_replaces_nothing() {
-        let mut entry = Entry::new(Amount::from_sat(1_000), Evidence::Claimed);
-        entry.pin(100, 3_600, &Facts::default(), &charges(500, 0));
-        assert_eq!(entry.pinned(100 + 3_600, 3_600), (Amount::ZERO, Amount::ZERO));
+        let mut pin = Pin::default();
+        pin.charge(100, 3_600, &Facts::default(), &charges(500, 0));
+        assert_eq!(pin.in_window(100 + 3_600, 3_600), (Amount::ZERO, Amount::ZERO));
     }
 
     #[test]
     fn roundtrip_and_damage() {
-        let mut entry = Entry::new(Amount::from_sat(7), Evidence::Ledger);
-        entry.pin(5, 10, &Facts::default(), &charges(1, 2));
+        let entry = Entry::new(Amount::from_sat(7), Evidence::Ledger);
         assert_eq!(Entry::read(&entry.write()), Some(entry));
         assert_eq!(Entry::read(&entry.write()[1..]), None);
-        assert_eq!(Entry::read(&[]), None);
+        let mut pin = Pin::default();
+        pin.charge(5, 10, &Facts::default(), &charges(1, 2));
+        assert_eq!(Pin::read(&pin.write()), Some(pin));
+        assert_eq!(Pin::read(&[]), None);
     }
 }

@@ -135,11 +135,15 @@ impl Journal {
         report.await.ok()
     }
 
-    /// The same, on a thread that may block. `None` while the queue is full.
-    pub fn report_blocking(&self) -> Option<Report> {
+    /// The same, on a thread that may block. `None` while the queue is full; `Err` when the thread is gone.
+    pub fn report_blocking(&self) -> Result<Option<Report>, String> {
+        let gone = || "the journal's thread is gone".to_owned();
         let (reply, report) = oneshot::channel();
-        self.queue.try_send(Job::Report(reply)).ok()?;
-        report.blocking_recv().ok()
+        match self.queue.try_send(Job::Report(reply)) {
+            Ok(()) => report.blocking_recv().map(Some).map_err(|_| gone()),
+            Err(TrySendError::Full(_)) => Ok(None),
+            Err(TrySendError::Disconnected(_)) => Err(gone()),
+        }
     }
 
     /// Sends leaves from index `from` on; new ones too while `follow` is set and the receiver lives.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use strongroom_audit as audit;
 use strongroom_lightning::{Accounts, Channels, Mark};
@@ -33,6 +33,12 @@ pub(super) struct Keeper {
     now: u64,
     /// A write failed: memory and disk may differ, so nothing is decided until the store is opened again.
     torn: Option<String>,
+    /// The disk is almost full: what is only counted is refused too, since its count could not be kept.
+    starved: Option<String>,
+    /// Counts that the disk did not take.
+    unwritten: Vec<audit::Gossip>,
+    /// When `now` was last set.
+    ticked: Instant,
     /// Who waits for the next flush.
     pub(super) waiting: Vec<Wake>,
     /// When the lookahead's marks are looked at next, Unix milliseconds.
@@ -65,6 +71,9 @@ impl Keeper {
             metrics,
             now: 0,
             torn: None,
+            starved: None,
+            unwritten: Vec::new(),
+            ticked: Instant::now(),
             waiting: Vec::new(),
             marks_due: 0,
         };
@@ -91,9 +100,8 @@ impl Keeper {
         let mut next: Option<Job> = None;
         loop {
             self.tick();
-            let wait = self
-                .tallies
-                .due()
+            let due = self.tallies.due().or_else(|| (!self.unwritten.is_empty()).then_some(self.now + 1_000));
+            let wait = due
                 .map_or(Duration::from_secs(60), |due| Duration::from_millis(due.saturating_sub(self.now)));
             let job = next.take().map_or_else(|| jobs.recv_timeout(wait), Ok);
             match job {
@@ -128,7 +136,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if self.tallies.due().is_some_and(|due| due <= self.now) {
+            if self.tallies.due().is_some_and(|due| due <= self.now) || !self.unwritten.is_empty() {
                 self.write_tallies();
             }
             if self.marks_due <= self.now {
@@ -171,7 +179,13 @@ impl Keeper {
 
     fn tick(&mut self) {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.now = self.now.max(u64::try_from(clock.as_millis()).unwrap_or(u64::MAX));
+        let clock = u64::try_from(clock.as_millis()).unwrap_or(u64::MAX);
+        // A clock set back must not stop time: it then goes on at its own pace until the clock has caught up.
+        let passed = u64::try_from(self.ticked.elapsed().as_millis()).unwrap_or(0);
+        if passed > 0 || clock > self.now {
+            self.ticked = Instant::now();
+        }
+        self.now = clock.max(self.now.saturating_add(passed));
     }
 
     /// Unix milliseconds.
@@ -191,6 +205,10 @@ impl Keeper {
             Job::Ecdh(asked) => self.ecdh(*asked),
             Job::Musig2(asked) => self.musig2(*asked),
             Job::Malformed { node, client, operation, why } => {
+                let class = format!("{} malformed", leaves::operation(operation));
+                if !self.tallies.lists_refusal(&node, &client, &class, &[0; 32], self.now) {
+                    return;
+                }
                 let decision = audit::Decision {
                     node: node.into(),
                     client: client.into(),
@@ -237,9 +255,14 @@ impl Keeper {
         }
     }
 
-    /// Why nothing can be recorded now.
+    /// Why nothing can be recorded until the store is opened again.
     pub(super) fn fault(&self) -> Option<String> {
         self.torn.clone()
+    }
+
+    /// Why nothing may be merely counted now.
+    pub(super) fn cannot_count(&self) -> Option<String> {
+        self.torn.clone().or_else(|| self.starved.clone())
     }
 
     /// Writes one leaf and what belongs to it. On `Err` nothing was written and nothing in memory changed.
@@ -253,11 +276,15 @@ impl Keeper {
         batch.put(keys::leaf(index), recorded.bytes);
         match self.store.apply(batch) {
             Ok(()) => {
+                self.starved = None;
                 self.chain = chain;
                 self.metrics.journal_size.set(i64::try_from(chain.size).unwrap_or(i64::MAX));
                 Ok(index)
             }
-            Err(e @ crate::store::StoreError::DiskFull { .. }) => Err(Refusal::NotRecorded(e.to_string())),
+            Err(e @ crate::store::StoreError::DiskFull { .. }) => {
+                self.starved = Some(e.to_string());
+                Err(Refusal::NotRecorded(e.to_string()))
+            }
             Err(e) => {
                 // Whether half of it was kept cannot be known from here.
                 self.torn = Some(e.to_string());
@@ -267,30 +294,45 @@ impl Keeper {
     }
 
     fn write_tallies(&mut self) {
-        for gossip in self.tallies.take(audit::Digest(self.policy_digest)) {
-            if let Err(e) = self.record(audit::Event::Gossip(gossip), Batch::default()) {
-                tracing::error!(error = %e, "counted requests are not in the journal");
+        let mut counted = std::mem::take(&mut self.unwritten);
+        counted.extend(self.tallies.take(audit::Digest(self.policy_digest)));
+        for gossip in counted {
+            if let Err(e) = self.record(audit::Event::Gossip(gossip.clone()), Batch::default()) {
+                tracing::error!(error = %e, "counted requests are not in the journal yet");
+                self.unwritten.push(gossip);
             }
         }
     }
 
     /// Keeps how far each branch of keys has been used, so that the lookahead starts there next time.
     fn write_marks(&mut self) {
-        let mut batch = Batch::default();
-        for (node, books) in &mut self.books {
+        let (mut batch, mut changed) = (Batch::default(), Vec::new());
+        for (node, books) in &self.books {
             let marks = books.accounts.marks();
             if marks != books.marks
                 && let Ok(value) = serde_json::to_vec(&marks)
             {
                 batch.put(keys::marks(node), value);
-                books.marks = marks;
+                changed.push((node.clone(), marks));
             }
         }
-        if !batch.is_empty()
-            && self.fault().is_none()
-            && let Err(e) = self.store.apply(batch)
-        {
-            tracing::warn!(error = %e, "the lookahead's marks are not kept");
+        if batch.is_empty() || self.fault().is_some() {
+            return;
+        }
+        match self.store.apply(batch) {
+            Ok(()) => {
+                for (node, marks) in changed {
+                    if let Some(books) = self.books.get_mut(&node) {
+                        books.marks = marks;
+                    }
+                }
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "the lookahead's marks are not kept");
+                if !matches!(e, crate::store::StoreError::DiskFull { .. }) {
+                    self.torn = Some(e.to_string());
+                }
+            }
         }
     }
 

@@ -92,5 +92,15 @@ fn gossip(gossip: &Gossip) -> String {
         |class: &strongroom_audit::ClassTally| format!("{} {}", number(class.approved), plain(&class.class));
     let classes: Vec<String> = gossip.classes.iter().map(class).collect();
     let seconds = gossip.until.saturating_sub(gossip.from).div_ceil(1000);
-    format!("approved  {}/{}  in {seconds} s: {}", plain(&gossip.node), plain(&gossip.client), list(&classes))
+    let who = format!("{}/{}", plain(&gossip.node), plain(&gossip.client));
+    let refused: Vec<String> =
+        gossip.refused.iter().map(|c| format!("{} {}", number(c.refused), plain(&c.class))).collect();
+    if refused.is_empty() {
+        return format!("approved  {who}  in {seconds} s: {}", list(&classes));
+    }
+    let approved = if classes.is_empty() { "none".to_owned() } else { list(&classes) };
+    format!(
+        "flood     {who}  in {seconds} s: approved {approved}, refused beyond those listed {}",
+        list(&refused)
+    )
 }
