@@ -24,7 +24,7 @@ use strongroom_tests::workdir::Workdir;
 const CONNECTIONS: usize = 8;
 const KILLS_AT_RANDOM: usize = 90;
 /// Steps of the line (their names are the daemon's), each killed at several passages.
-const STEPS: [&str; 5] = ["recorded", "flushed", "decided", "signed", "durable"];
+const STEPS: [&str; 4] = ["recorded", "decided", "signed", "durable"];
 const PASSAGES: [u64; 5] = [1, 2, 7, 40, 150];
 
 /// Requests asked so far on each connection. Connection c asks requests c, c + 8, c + 16 …, so that a Lightning

@@ -171,7 +171,6 @@ impl Keeper {
             // After a failed flush the kernel may have dropped what it could not write: a later success proves nothing.
             Err(because) => self.torn = Some(because.clone()),
         }
-        crate::fault::point("flushed");
         for wake in self.waiting.drain(..) {
             wake(outcome.clone().map(drop));
         }
