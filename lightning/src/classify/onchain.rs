@@ -60,11 +60,6 @@ fn spend(scene: &Scene<'_>) -> Result<Finding, Unfit> {
     // The peer's key is not known before the commitment, so any such output may be a 2-of-2; but not more of
     // them than there are reservations, or signatures already given for this transaction, account for.
     let already = maybe.iter().filter(|(_, at, _)| scene.channels.fundings.contains_key(at)).count();
-    // A channel is known by its funding outpoint; where the id may turn out another, nothing is taken for a funding.
-    if !scene.request.has_certain_id() {
-        maybe.clear();
-        found.owned.clear();
-    }
     if maybe.len() > already + scene.channels.reservations.len() {
         maybe.clear();
     }

@@ -92,6 +92,12 @@ impl Allowances {
         u32::try_from(others.count()).unwrap_or(u32::MAX)
     }
 
+    /// Books the funding under the id that the transaction would have if unproven P2SH inputs were none; it is counted
+    /// under the other one.
+    pub(super) fn alias(&mut self, outpoint: OutPoint, amount: Amount, now: u64) {
+        self.fundings.entry(outpoint).or_insert(Funding { amount, matched: true, at: now });
+    }
+
     /// The multisig key that the root {5/i} answered for.
     pub(super) fn root_answered_for(&self, root: u32) -> Option<KeyLocator> {
         self.roots.get(&root).map(|index| KeyLocator { family: KeyLocator::MULTISIG, index: *index })

@@ -330,6 +330,12 @@ impl Keeper {
             return Ok(effects);
         }
         let mut allowances = books.allowances.clone();
+        if !request.has_certain_id() {
+            let txid = request.transaction().compute_txid();
+            for (outpoint, amount) in fundings.clone() {
+                allowances.alias(OutPoint { txid, ..outpoint }, amount, now);
+            }
+        }
         if let Some(channel) = channel.filter(|_| closes) {
             allowances.close(*channel, now);
         }
