@@ -5,6 +5,7 @@
 //! Public keys only, no clock, no disk, no network.
 
 pub mod accounts;
+pub mod books;
 pub mod channels;
 pub mod classify;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub mod script;
 pub mod weight;
 
 pub use accounts::{AccountPath, Accounts, AccountsError, Mark, UnknownKey};
+pub use books::{Authorization, AuthorizationError, Step, Terms};
 pub use channels::{Channels, Learned};
 pub use classify::KnownTransactions;
 pub use psbt::{AnswerError, Limits, Malformed, SignRequest, SpendSignature, ToSign, TweakData};

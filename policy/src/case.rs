@@ -20,6 +20,16 @@ pub struct Case {
     pub ask: Ask,
 }
 
+impl Case {
+    /// The kind of spend, if one is asked for.
+    pub(crate) fn spend(&self) -> Option<&Spend> {
+        match &self.ask {
+            Ask::Spend(ask) => Some(&ask.spend),
+            Ask::Message(_) | Ask::Ecdh(_) | Ask::Musig2(_) => None,
+        }
+    }
+}
+
 /// The calls a client may be granted, as written in the policy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -7,6 +7,7 @@ use crate::facts::Facts;
 use crate::fee_class;
 use crate::leaving;
 use crate::policy::Policy;
+use crate::update::ChannelUpdate;
 use crate::words::{less, plus};
 
 /// What the journal books with an approval.
@@ -24,6 +25,10 @@ pub struct Charges {
     pub fundings: Vec<u32>,
     /// The channel's own commitment, above number 0, was signed: it counts as a force close in the window.
     pub force_close: bool,
+    /// To add to the window of channel balance that left unexplained.
+    pub unexplained: Amount,
+    /// To add to the window of payments without authorisation.
+    pub unauthorized: Amount,
 }
 
 /// The charges of a case, zero if it was charged before.
@@ -48,6 +53,8 @@ pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
         unmatched_funding_count: u32::try_from(fundings.len()).unwrap_or(u32::MAX),
         fundings,
         force_close: matches!(ask.spend, Spend::HolderCommitment { number, .. } if number > 0),
+        unexplained: facts.update.as_ref().map_or(Amount::ZERO, |update| update.unexplained_outflow),
+        unauthorized: facts.update.as_ref().map_or(Amount::ZERO, ChannelUpdate::unauthorized),
     }
 }
 

@@ -3,6 +3,7 @@
 use bitcoin::{Amount, OutPoint};
 
 use crate::key::KeyLocator;
+use crate::update::ChannelUpdate;
 
 /// State that rules look at beside the case. The journal fills it; rules only read it.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,19 @@ pub struct Facts {
     pub multisig_answered_by: Option<KeyLocator>,
     /// MuSig2 sessions open now.
     pub musig2_sessions: u32,
+    /// What the peer's commitment asked for changes; `None` for other cases, and for a commitment that changes nothing.
+    pub update: Option<ChannelUpdate>,
+    /// Sum of [`crate::Charges::unexplained`] in the rolling window, by this node.
+    pub unexplained_in_window: Amount,
+    /// Sum of [`crate::Charges::unauthorized`] in the rolling window, by this node.
+    pub unauthorized_in_window: Amount,
+    /// Forwards of this node that are not proven settled.
+    pub provisional_total: Amount,
+    /// Our balance in the channel this case concerns, by the peer's latest commitment and the HTLCs we offer on it.
+    pub channel_balance: Amount,
+    /// Our balance in other channels, when an own commitment of theirs above number 0 was approved in the rolling
+    /// window.
+    pub force_close_value_in_window: Amount,
 }
 
 /// An output that funds a channel whose first commitment was approved before its funding transaction.

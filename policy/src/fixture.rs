@@ -10,6 +10,7 @@ use crate::network::Network;
 use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::rules;
+use crate::update::{ChannelUpdate, Cover, OfferedHtlc};
 
 /// The shipped cautious policy on regtest.
 pub(crate) fn cautious() -> Policy {
@@ -219,4 +220,20 @@ pub(crate) fn musig2(pregenerated_nonce: bool, step: Musig2Step) -> Case {
 /// Facts of a channel that is known, with nothing charged.
 pub(crate) fn known() -> Facts {
     Facts { channel_known: true, channel_capacity: Some(sat(10_000_000)), ..Facts::default() }
+}
+
+/// A known channel with an update.
+pub(crate) fn updating(update: ChannelUpdate) -> Facts {
+    Facts { update: Some(update), ..known() }
+}
+
+/// A known channel on which one HTLC is new; it times out at block 700,000.
+pub(crate) fn offering(amount: u64, cover: Cover) -> Facts {
+    let htlc =
+        OfferedHtlc { payment_hash160: "00".repeat(20), amount: sat(amount), cltv_expiry: 700_000, cover };
+    updating(ChannelUpdate { offered: vec![htlc], ..ChannelUpdate::default() })
+}
+
+pub(crate) fn forward(incoming_cltv: u32, provisional: u64) -> Cover {
+    Cover::Forward { incoming: outpoint(59), incoming_cltv, provisional: sat(provisional) }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::htlc_answers::HtlcAnswer;
 use super::record::{BadRecord, ChannelRecord};
+use crate::books::{Authorization, Forward, Hash160};
 
 /// What a request teaches if it is approved. Empty for most kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,14 @@ pub(crate) enum Change {
     HtlcAnswered { commitment: Txid, vout: u32, answer: Box<HtlcAnswer> },
     /// A later commitment was signed, so that no HTLC of this one is answered any more.
     HtlcForgotten { commitment: Txid, vout: u32 },
+    /// A payment was authorised, or more of it offered.
+    Authorized { hash160: Hash160, authorization: Box<Authorization> },
+    /// An authorisation is long over.
+    AuthorizationForgotten { hash160: Hash160 },
+    /// An HTLC was forwarded, or one of its halves is gone.
+    Forwarded { id: u64, forward: Box<Forward> },
+    /// A forward is over.
+    ForwardClosed { id: u64 },
 }
 
 /// An output that could fund a channel.
@@ -41,7 +50,7 @@ pub(crate) struct MaybeFunding {
 }
 
 /// First byte of a record: its form.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 impl Learned {
     pub(crate) fn nothing() -> Self {
@@ -51,6 +60,12 @@ impl Learned {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Both lessons, this one first.
+    pub fn and(mut self, other: Self) -> Self {
+        self.changes.extend(other.changes);
+        self
     }
 
     /// What to store: key and value, or `None` where the key is to be deleted, in order. Keys are unique within a
@@ -76,6 +91,12 @@ impl Change {
             Change::HtlcForgotten { commitment, vout } => {
                 (outpoint_key(b'h', &OutPoint { txid: *commitment, vout: *vout }), None)
             }
+            Change::Authorized { hash160, authorization } => {
+                (authorization_key(hash160), Some(encode(authorization)))
+            }
+            Change::AuthorizationForgotten { hash160 } => (authorization_key(hash160), None),
+            Change::Forwarded { id, forward } => (forward_key(*id), Some(encode(forward))),
+            Change::ForwardClosed { id } => (forward_key(*id), None),
         }
     }
 
@@ -98,6 +119,14 @@ impl Change {
                 let answer = decode(value).ok_or_else(bad)?;
                 Ok(Change::HtlcAnswered { commitment, vout, answer })
             }
+            b'a' => {
+                let hash160 = rest.try_into().map_err(|_| bad())?;
+                Ok(Change::Authorized { hash160, authorization: decode(value).ok_or_else(bad)? })
+            }
+            b'w' => {
+                let id = u64::from_be_bytes(rest.try_into().map_err(|_| bad())?);
+                Ok(Change::Forwarded { id, forward: decode(value).ok_or_else(bad)? })
+            }
             _ => Err(bad()),
         }
     }
@@ -118,6 +147,14 @@ fn decode<T: for<'a> Deserialize<'a>>(value: &[u8]) -> Option<T> {
 
 fn reservation_key(root: u32) -> Vec<u8> {
     [&[b'r'][..], &root.to_be_bytes()].concat()
+}
+
+fn authorization_key(hash160: &Hash160) -> Vec<u8> {
+    [&[b'a'][..], hash160].concat()
+}
+
+fn forward_key(id: u64) -> Vec<u8> {
+    [&[b'w'][..], &id.to_be_bytes()].concat()
 }
 
 fn outpoint_key(tag: u8, outpoint: &OutPoint) -> Vec<u8> {

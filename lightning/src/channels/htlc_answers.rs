@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bitcoin::{Amount, ScriptBuf, TxOut};
 use serde::{Deserialize, Serialize};
 
+use super::PendingHtlc;
+
 /// A signature given on the peer's HTLC transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HtlcAnswer {
@@ -21,12 +23,28 @@ pub(crate) struct HtlcAnswer {
     /// Locktime and sequence of the HTLC transaction.
     pub(crate) lock_time: u32,
     pub(crate) sequence: u32,
+    /// RIPEMD160 of the payment hash, as the script has it.
+    pub(crate) payment_hash160: [u8; 20],
+    /// Block height of the timeout: in the script where the peer receives, else the transaction's locktime.
+    pub(crate) cltv_expiry: u32,
 }
 
 impl HtlcAnswer {
     /// Whether `output` is the HTLC that the signature spends.
     pub(crate) fn spends(&self, output: &TxOut) -> bool {
         output.value == self.amount && output.script_pubkey == self.script_pubkey
+    }
+
+    /// The HTLC, as the books know it.
+    pub(crate) fn pending(&self, vout: u32) -> PendingHtlc {
+        PendingHtlc {
+            vout,
+            // The peer's HTLC-success transaction has no locktime: what it receives, we offer.
+            offered_by_us: self.lock_time == 0,
+            payment_hash160: self.payment_hash160,
+            amount: self.amount,
+            cltv_expiry: self.cltv_expiry,
+        }
     }
 }
 

@@ -14,7 +14,9 @@ pub use change::Learned;
 pub(crate) use change::{Change, MaybeFunding};
 pub(crate) use htlc_answers::{HtlcAnswer, HtlcAnswers};
 pub use record::BadRecord;
-pub(crate) use record::{Channel, ChannelRecord, CounterpartyState, HolderState};
+pub(crate) use record::{Channel, ChannelRecord, CounterpartyState, HolderState, PendingHtlc};
+
+use crate::books::Books;
 
 /// Registry of one node's channels, in memory. One thread owns it: it classifies a request, decides, and if the
 /// decision is to sign, stores what was learned ([`Learned::records`]) and lets the registry [`learn`] it, before
@@ -37,6 +39,8 @@ pub struct Channels {
     /// HTLC signatures given, by the commitment they spend: for the latest commitment of each channel and for
     /// commitments not asked for yet.
     pub(crate) htlc_answers: HashMap<Txid, HtlcAnswers>,
+    /// Payments and forwards.
+    pub(crate) books: Books,
     /// Sum of the capacities of channels that are not closing.
     open_capacity: Amount,
 }
@@ -83,6 +87,18 @@ impl Channels {
                         self.htlc_answers.remove(&commitment);
                     }
                 }
+            }
+            Change::Authorized { hash160, authorization } => {
+                self.books.authorizations.insert(hash160, *authorization);
+            }
+            Change::AuthorizationForgotten { hash160 } => {
+                self.books.authorizations.remove(&hash160);
+            }
+            Change::Forwarded { id, forward } => {
+                self.books.forwards.insert(id, *forward);
+            }
+            Change::ForwardClosed { id } => {
+                self.books.forwards.remove(&id);
             }
         }
     }

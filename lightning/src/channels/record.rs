@@ -3,7 +3,7 @@
 use bitcoin::hex::DisplayHex as _;
 use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut, Txid};
 use serde::{Deserialize, Serialize};
-use strongroom_policy::KeyLocator;
+use strongroom_policy::{Frozen, KeyLocator};
 
 use crate::script::{Funding, ToRemote, anchor_script};
 
@@ -42,6 +42,11 @@ pub(crate) struct ChannelRecord {
     pub(crate) holder: Option<HolderState>,
     /// A closing transaction was signed after the latest commitment of the peer's.
     pub(crate) closing: bool,
+    /// What ended its updates.
+    pub(crate) frozen: Option<Frozen>,
+    /// The least `to_remote` of all commitments of the peer's that we signed. None of them is known to be revoked, so
+    /// this is what the channel guarantees us.
+    pub(crate) guaranteed: Option<Amount>,
     /// Its reservation was seen, so that the first commitment is sure to have been number 0.
     pub(crate) reserved: bool,
 }
@@ -55,6 +60,50 @@ pub(crate) struct CounterpartyState {
     pub(crate) to_remote: Amount,
     /// Outputs that are neither ours nor anchors, by index: the peer's `to_local` and the HTLCs.
     pub(crate) others: Vec<(u32, TxOut)>,
+    /// HTLCs whose transactions were asked for, by index.
+    pub(crate) htlcs: Vec<PendingHtlc>,
+    /// What of the capacity no output holds: the fee, HTLCs too small for an output, fractions of satoshis.
+    pub(crate) gap: Amount,
+}
+
+impl CounterpartyState {
+    /// Outputs that are neither ours, nor anchors, nor HTLCs asked for.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = &TxOut> {
+        let is_htlc = |vout| self.htlcs.binary_search_by_key(vout, |htlc| htlc.vout).is_ok();
+        self.others.iter().filter(move |(vout, _)| !is_htlc(vout)).map(|(_, output)| output)
+    }
+
+    /// Our balance, with the HTLCs that we offer.
+    pub(crate) fn ours(&self) -> Amount {
+        let offered = self.htlcs.iter().filter(|htlc| htlc.offered_by_us);
+        offered.fold(self.to_remote, |sum, htlc| sum.checked_add(htlc.amount).unwrap_or(Amount::MAX_MONEY))
+    }
+}
+
+/// An HTLC on a commitment of the peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PendingHtlc {
+    /// Its output.
+    pub(crate) vout: u32,
+    /// We pay it; else the peer does.
+    pub(crate) offered_by_us: bool,
+    /// RIPEMD160 of the payment hash.
+    pub(crate) payment_hash160: [u8; 20],
+    pub(crate) amount: Amount,
+    /// Block height of its timeout.
+    pub(crate) cltv_expiry: u32,
+}
+
+impl PendingHtlc {
+    /// What makes it the same HTLC on another commitment.
+    pub(crate) fn terms(&self) -> ([u8; 20], Amount, u32) {
+        (self.payment_hash160, self.amount, self.cltv_expiry)
+    }
+
+    /// Whether it is `other`, or cannot be told from it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.offered_by_us == other.offered_by_us && self.terms() == other.terms()
+    }
 }
 
 /// Our own latest commitment.

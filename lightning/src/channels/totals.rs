@@ -11,6 +11,16 @@ impl Channels {
         record.closing.then_some(record.capacity)
     }
 
+    /// Our balance in a channel, by the peer's latest commitment and with the HTLCs that we offer on it.
+    pub fn balance(&self, channel: &OutPoint) -> Option<Amount> {
+        Some(self.channels.get(channel)?.record.counterparty.as_ref()?.ours())
+    }
+
+    /// Forwards that are at risk, `window` being the policy's in seconds and `now` Unix seconds.
+    pub fn provisional(&self, now: u64, window: u64) -> Amount {
+        self.books.provisional(None, now, window)
+    }
+
     /// Channels known and not known to be closing.
     pub fn open_count(&self) -> usize {
         self.channels.values().filter(|channel| !channel.record.closing).count()

@@ -1,6 +1,7 @@
 //! Cooperative closes.
 
 use bitcoin::Sequence;
+use strongroom_policy::Frozen;
 use strongroom_policy::case::Spend;
 
 use super::commitment::check_same;
@@ -42,12 +43,13 @@ pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
         .as_ref()
         .ok_or_else(|| format!("no commitment of the peer's was seen for channel {outpoint}"))?;
     // One output beside ours and the anchors may be the peer's balance; HTLCs that were answered are HTLCs.
-    let htlcs_pending = latest.others.len() > 1 || scene.channels.htlc_answers.contains_key(&latest.txid);
+    let htlcs_pending = latest.others.len() > 1 || !latest.htlcs.is_empty();
     let spend = Spend::MutualClose { channel: outpoint, our_balance: latest.to_remote, htlcs_pending };
     let mut found = Finding::of(spend);
-    if !channel.record.closing {
+    if !channel.record.closing || channel.record.frozen.is_none() {
         let mut record = channel.record.clone();
         record.closing = true;
+        record.frozen.get_or_insert(Frozen::MutualClose);
         found.changes.push(Change::Channel(Box::new(record)));
     }
     Ok(found)

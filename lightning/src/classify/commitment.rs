@@ -1,8 +1,8 @@
 //! Commitment transactions: whose, and which number.
 
 use bitcoin::{Amount, OutPoint, Transaction, TxOut};
-use strongroom_policy::KeyPath;
 use strongroom_policy::case::{Destination, Spend};
+use strongroom_policy::{Frozen, KeyPath};
 
 use super::{Finding, Scene, Unfit};
 use crate::channels::{Change, Channel, ChannelRecord, CounterpartyState, HolderState};
@@ -76,8 +76,10 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
             if let Some(before) = latest.filter(|before| before.txid != txid && before.number != number) {
                 forget_answers(scene, before, &mut changes);
             }
-            record.counterparty = Some(CounterpartyState { number, txid, to_remote, others: sorted.others });
-            record.closing = false;
+            let state = state(scene, &record, number, to_remote, sorted.others);
+            record.guaranteed = Some(record.guaranteed.map_or(to_remote, |least| least.min(to_remote)));
+            record.counterparty = Some(state);
+            record.closing &= record.frozen.is_some();
         }
         Spend::CounterpartyCommitment { channel: outpoint, number, to_remote }
     } else {
@@ -91,8 +93,12 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         if record.holder.as_ref().is_none_or(|latest| latest.number <= number) {
             record.holder = Some(HolderState { number, txid, others: sorted.others });
         }
-        // Number 0 is signed when the funding confirms; any later one ends the channel.
+        // Number 0 is signed when the funding confirms; any later one ends the channel. Where it may be the peer's after
+        // all, it ends nothing.
         record.closing |= number != 0;
+        if number != 0 && sorted.repeats_holder_zero {
+            record.frozen.get_or_insert(Frozen::OwnCommitment { number });
+        }
         Spend::HolderCommitment { channel: outpoint, number }
     };
     let unchanged = known.is_some_and(|known| known.record == record);
@@ -165,9 +171,29 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
         counterparty: None,
         holder: None,
         closing: false,
+        frozen: None,
+        guaranteed: None,
         reserved,
     };
     Ok((Channel::from(record), changes))
+}
+
+/// What is kept of the peer's commitment.
+fn state(
+    scene: &Scene<'_>,
+    record: &ChannelRecord,
+    number: u64,
+    to_remote: Amount,
+    others: Vec<(u32, TxOut)>,
+) -> CounterpartyState {
+    let txid = scene.request.txid();
+    let answers = scene.channels.htlc_answers.get(&txid);
+    let answered = others.iter().filter_map(|(vout, _)| Some(answers?.get(*vout)?.pending(*vout)));
+    let htlcs = answered.collect();
+    let paid =
+        scene.request.transaction().output.iter().fold(0u64, |sum, o| sum.saturating_add(o.value.to_sat()));
+    let gap = Amount::from_sat(record.capacity.to_sat().saturating_sub(paid));
+    CounterpartyState { number, txid, to_remote, others, htlcs, gap }
 }
 
 fn sort(scene: &Scene<'_>, channel: &Channel, number: u64) -> Result<Sorted, Unfit> {

@@ -120,4 +120,4 @@ impl Scene<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -69,6 +69,11 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
         paid_to: output.script_pubkey.clone(),
         lock_time,
         sequence,
+        payment_hash160: htlc.payment_hash160,
+        cltv_expiry: match htlc.kind {
+            HtlcKind::Received { cltv_expiry } => cltv_expiry,
+            HtlcKind::Offered => lock_time,
+        },
     };
     let (channel, seen) = channel_of(scene, outpoint, htlc_base.index)?;
     if seen {
@@ -83,6 +88,9 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
         )));
     }
     let unchanged = consistent(scene, outpoint, &answer)?;
+    if seen && !unchanged {
+        return Err(misfit("is asked for after its commitment was signed without it"));
+    }
     let mut found = Finding::of(Spend::CounterpartyHtlc {
         channel: channel.record.funding,
         commitment: outpoint.txid,
@@ -92,11 +100,6 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     if !unchanged {
         let (commitment, vout) = (outpoint.txid, outpoint.vout);
         found.changes.push(Change::HtlcAnswered { commitment, vout, answer: Box::new(answer) });
-    }
-    if seen && channel.record.htlc_base.is_none() {
-        let mut record = channel.record.clone();
-        record.htlc_base = Some(htlc_base.index);
-        found.changes.push(Change::Channel(Box::new(record)));
     }
     Ok(found)
 }

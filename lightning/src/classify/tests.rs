@@ -1,6 +1,6 @@
 //! A channel's life as lnd shows it, and what a lying lnd would ask. Deny cases first.
 
-mod channel;
+pub(crate) mod channel;
 mod closing;
 mod commitments;
 mod funding;

@@ -29,6 +29,10 @@ pub struct PolicyFile {
     pub fees: Fees,
     /// Channel sizes and numbers.
     pub channels: Channels,
+    /// Lightning payments of our own.
+    pub payments: Payments,
+    /// Lightning payments of others.
+    pub forwards: Forwards,
     /// Mutual closes and second-level transactions.
     pub closing: Closing,
     /// Taproot beyond BIP86.
@@ -162,6 +166,34 @@ pub struct Channels {
     pub max_unmatched_funding_count: u32,
     /// Channels whose own commitment above number 0 may be signed in the window.
     pub max_force_closes_in_window: u32,
+    /// Our balance in them, together.
+    pub max_force_close_value_in_window_sat: Sats,
+}
+
+/// `[payments]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payments {
+    /// Every HTLC that forwards nothing needs an authorisation.
+    pub require_authorization: bool,
+    /// Largest HTLC without authorisation.
+    pub max_unauthorized_htlc_sat: Sats,
+    /// HTLCs without authorisation in the window.
+    pub max_unauthorized_in_window_sat: Sats,
+    /// Balance that leaves channels without an HTLC, in the window.
+    pub max_unexplained_in_window_sat: Sats,
+}
+
+/// `[forwards]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forwards {
+    /// Blocks between the timeouts of the outgoing and the incoming HTLC.
+    pub min_cltv_delta_blocks: u32,
+    /// Forwards not proven settled for HTLCs that came by one channel.
+    pub max_provisional_per_channel_sat: Sats,
+    /// The same for all channels.
+    pub max_provisional_total_sat: Sats,
 }
 
 /// `[closing]`

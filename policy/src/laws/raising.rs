@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use crate::case::*;
 use crate::facts::{Facts, KnownFunding};
 use crate::fixture::*;
+use crate::update::{ChannelUpdate, Cover, Frozen, OfferedHtlc};
 use crate::{Mode, Network, Policy, Profile, rules};
 
 /// Every number that limits: table, key, its least and greatest value.
-const LIMITS: [(&str, &str, u64, u64); 19] = [
+const LIMITS: [(&str, &str, u64, u64); 25] = [
     ("outflow", "max_per_transaction_sat", 0, 3_000_000),
     ("outflow", "max_in_window_sat", 0, 6_000_000),
     ("fees.wallet", "max_per_transaction_sat", 0, 400_000),
@@ -24,6 +25,12 @@ const LIMITS: [(&str, &str, u64, u64); 19] = [
     ("channels", "max_unmatched_funding_sat", 0, 8_000_000),
     ("channels", "max_unmatched_funding_count", 0, 6),
     ("channels", "max_force_closes_in_window", 0, 6),
+    ("channels", "max_force_close_value_in_window_sat", 0, 6_000_000),
+    ("payments", "max_unauthorized_htlc_sat", 0, 3_000_000),
+    ("payments", "max_unauthorized_in_window_sat", 0, 6_000_000),
+    ("payments", "max_unexplained_in_window_sat", 0, 3_000_000),
+    ("forwards", "max_provisional_per_channel_sat", 0, 6_000_000),
+    ("forwards", "max_provisional_total_sat", 0, 6_000_000),
     ("closing", "max_mutual_close_loss_sat", 0, 3_000_000),
     ("musig2", "max_sessions", 0, 6),
     // Switches, off and on.
@@ -130,8 +137,36 @@ fn cases() -> impl Strategy<Value = Case> {
         .prop_map(case)
 }
 
+fn covers() -> impl Strategy<Value = Cover> {
+    prop_oneof![
+        1 => Just(Cover::Authorized),
+        1 => Just(Cover::Beyond { value: "2 sat".into(), limit: "1 sat".into() }),
+        1 => (699_990u32..700_100, 0u64..4_000_000).prop_map(|(cltv, before)| forward(cltv, before)),
+        2 => Just(Cover::Own),
+    ]
+}
+
+prop_compose! {
+    fn updates()(
+        unexplained_outputs in prop_oneof![3 => Just(0u32), 1 => 0u32..3],
+        unexplained in prop_oneof![Just(0u64), amount()],
+        offered in prop::collection::vec((amount(), covers()), 0..3),
+        frozen in prop::option::weighted(0.1, Just(Frozen::MutualClose)),
+    ) -> ChannelUpdate {
+        let offered = offered.into_iter().map(|(sats, cover)| OfferedHtlc {
+            payment_hash160: "00".repeat(20),
+            amount: sat(sats),
+            cltv_expiry: 700_000,
+            cover,
+        });
+        ChannelUpdate { unexplained_outputs, unexplained_outflow: sat(unexplained), offered: offered.collect(), frozen }
+    }
+}
+
 prop_compose! {
     fn facts()(
+        update in prop::option::weighted(0.7, updates()),
+        flows in prop::array::uniform5(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
         already_charged in prop::bool::weighted(0.2),
         channel_known in any::<bool>(),
         sums in prop::array::uniform7(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
@@ -166,6 +201,12 @@ prop_compose! {
             root_answered_for: root.map(|i| locator(0, i)),
             multisig_answered_by: None,
             musig2_sessions: counts[3],
+            update,
+            unexplained_in_window: sat(flows[0]),
+            unauthorized_in_window: sat(flows[1]),
+            provisional_total: sat(flows[2]),
+            channel_balance: sat(flows[3]),
+            force_close_value_in_window: sat(flows[4]),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod amount_conflict;
 pub mod channel_capacity;
+pub mod channel_frozen;
 pub mod channel_known;
 pub mod channels_total;
 pub mod closing_destination;
@@ -10,7 +11,10 @@ pub mod ecdh_key;
 pub mod fee_cap;
 pub mod fee_rate;
 pub mod fee_window;
+pub mod force_close_value;
 pub mod force_close_window;
+pub mod forward_cltv;
+pub mod forward_exposure;
 pub mod funding_reservation;
 pub mod grant;
 pub mod input_evidence;
@@ -24,11 +28,16 @@ pub mod mutual_close_balance;
 pub mod mutual_close_htlcs;
 pub mod outflow_per_transaction;
 pub mod outflow_window;
+pub mod payment_amount;
+pub mod payment_authorization;
+pub mod payment_window;
 pub mod reservation_root;
 pub mod second_level_shape;
 pub mod sighash;
 pub mod spend_key;
 pub mod taproot;
+pub mod unexplained_outflow;
+pub mod unexplained_output;
 pub mod unknown_spend;
 pub mod unmatched_funding;
 
@@ -55,7 +64,7 @@ pub struct Rule {
 }
 
 /// Every rule, in the order of POLICY.md.
-pub static ALL: [Rule; 31] = [
+pub static ALL: [Rule; 40] = [
     grant::RULE,
     unknown_spend::RULE,
     spend_key::RULE,
@@ -74,8 +83,17 @@ pub static ALL: [Rule; 31] = [
     unmatched_funding::RULE,
     channel_known::RULE,
     commitment_fee::RULE,
+    unexplained_output::RULE,
+    unexplained_outflow::RULE,
+    channel_frozen::RULE,
+    payment_authorization::RULE,
+    payment_amount::RULE,
+    payment_window::RULE,
+    forward_cltv::RULE,
+    forward_exposure::RULE,
     second_level_shape::RULE,
     force_close_window::RULE,
+    force_close_value::RULE,
     mutual_close_balance::RULE,
     mutual_close_htlcs::RULE,
     closing_destination::RULE,

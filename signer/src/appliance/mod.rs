@@ -291,6 +291,8 @@ impl Appliance {
             policy: self.policy.clone(),
             policy_digest: self.policy_digest,
             max_queue: self.config.limits.max_queue,
+            // The rest of the deadline is for the record and the signature.
+            patience_ms: self.config.limits.deadline_ms * 5 / 6,
             metrics: self.metrics.clone(),
         })
         .map_err(|e| ApplianceError::Journal(e.to_string()))?;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use strongroom_lightning::{Accounts, Channels, Mark};
 use strongroom_policy::{Charges, KeyLocator, NodeName, Policy, Velocity, Window};
 
+use super::flows::Flows;
+
 /// The allowances of one node; stored whole whenever they change.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Allowances {
@@ -21,8 +23,18 @@ pub(super) struct Allowances {
     roots: HashMap<u32, u32>,
     /// Channels whose close was signed, and when last (Unix seconds).
     closes: HashMap<OutPoint, u64>,
-    /// Channels whose own commitment above number 0 was signed, and when last (Unix seconds).
-    force_closes: Vec<(OutPoint, u64)>,
+    /// Channels force-closed.
+    force_closes: Vec<ForceClose>,
+}
+
+/// A channel whose own commitment above number 0 was signed.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct ForceClose {
+    channel: OutPoint,
+    /// When last, Unix seconds.
+    at: u64,
+    /// Our balance in it then.
+    balance: Amount,
 }
 
 /// An output that we signed and that may fund a channel.
@@ -85,11 +97,13 @@ impl Allowances {
         self.closes.iter().filter(move |(_, at)| at.saturating_add(window) > now).map(|(channel, _)| channel)
     }
 
-    /// Other channels force closed within `window` seconds.
-    pub(super) fn force_closes(&self, but: Option<&OutPoint>, now: u64, window: u64) -> u32 {
-        let recent = |at: u64| at.saturating_add(window) > now;
-        let others = self.force_closes.iter().filter(|(o, at)| Some(o) != but && recent(*at));
-        u32::try_from(others.count()).unwrap_or(u32::MAX)
+    /// Other channels force closed within `window` seconds: their number, and our balance in them.
+    pub(super) fn force_closes(&self, but: Option<&OutPoint>, now: u64, window: u64) -> (u32, Amount) {
+        let recent =
+            |close: &&ForceClose| close.at.saturating_add(window) > now && Some(&close.channel) != but;
+        self.force_closes.iter().filter(recent).fold((0, Amount::ZERO), |(count, sum), close| {
+            (count + 1, sum.checked_add(close.balance).unwrap_or(Amount::MAX_MONEY))
+        })
     }
 
     /// Books the funding under the id that the transaction would have if unproven P2SH inputs were none; it is counted
@@ -117,7 +131,8 @@ impl Allowances {
     /// Whether `charge` would change anything; most requests are free, and copying the books for them is not.
     pub(super) fn is_touched(&self, charges: &Charges, channel: Option<&OutPoint>) -> bool {
         let matches = channel.and_then(|o| self.fundings.get(o)).is_some_and(|f| !f.matched);
-        *charges != Charges::default() || matches
+        let Charges { outflow, fee, ref fundings, force_close, .. } = *charges;
+        outflow > Amount::ZERO || fee > Amount::ZERO || !fundings.is_empty() || force_close || matches
     }
 
     /// Books what an approval costs. Returns whether anything changed.
@@ -127,7 +142,7 @@ impl Allowances {
         charges: &Charges,
         fundings: impl Iterator<Item = (OutPoint, Amount)>,
         matched: Option<&OutPoint>,
-        closed: Option<OutPoint>,
+        closed: Option<(OutPoint, Amount)>,
     ) -> bool {
         let mut changed = false;
         if charges.outflow > Amount::ZERO {
@@ -148,9 +163,9 @@ impl Allowances {
             funding.matched = true;
             changed = true;
         }
-        if let Some(channel) = closed.filter(|_| charges.force_close) {
-            self.force_closes.retain(|(o, _)| *o != channel);
-            self.force_closes.push((channel, now));
+        if let Some((channel, balance)) = closed.filter(|_| charges.force_close) {
+            self.force_closes.retain(|close| close.channel != channel);
+            self.force_closes.push(ForceClose { channel, at: now, balance });
             changed = true;
         }
         changed
@@ -162,6 +177,7 @@ pub(super) struct Books {
     pub(super) accounts: Arc<Accounts>,
     pub(super) channels: Channels,
     pub(super) allowances: Allowances,
+    pub(super) flows: Flows,
     /// How far each branch of keys was used when that was last stored.
     pub(super) marks: Vec<Mark>,
     pub(super) approved: u64,

@@ -67,6 +67,8 @@ pub enum Job {
         /// Answered when its books are read.
         done: std::sync::mpsc::SyncSender<Result<(), String>>,
     },
+    /// Commitments were withheld long enough.
+    GiveUp,
     /// What the journal knows of itself.
     Report(oneshot::Sender<super::Report>),
     /// Flush what is pending and end.

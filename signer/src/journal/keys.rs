@@ -57,6 +57,11 @@ pub(super) fn allowances(node: &NodeName) -> Vec<u8> {
     [b"V", node.as_str().as_bytes()].concat()
 }
 
+/// What left a node's channels.
+pub(super) fn flows(node: &NodeName) -> Vec<u8> {
+    [b"F", node.as_str().as_bytes()].concat()
+}
+
 /// How far each branch of a node's keys was used.
 pub(super) fn marks(node: &NodeName) -> Vec<u8> {
     [b"W", node.as_str().as_bytes()].concat()

@@ -142,7 +142,14 @@ fn violations(found: &[Violation]) -> Vec<audit::Violation> {
 }
 
 fn charges(charged: &Charges) -> Vec<audit::Charge> {
-    [("outflow", charged.outflow), ("fees", charged.fee), ("unmatched-funding", charged.unmatched_funding)]
+    let charged = [
+        ("outflow", charged.outflow),
+        ("fees", charged.fee),
+        ("unmatched-funding", charged.unmatched_funding),
+        ("unexplained", charged.unexplained),
+        ("unauthorized", charged.unauthorized),
+    ];
+    charged
         .into_iter()
         .filter(|(_, amount)| *amount > bitcoin::Amount::ZERO)
         .map(|(allowance, amount)| audit::Charge { allowance: allowance.to_owned(), sat: amount.to_sat() })

@@ -4,6 +4,9 @@
 mod approved;
 mod books;
 mod decide;
+mod effects;
+mod facts;
+mod flows;
 mod gossip;
 mod job;
 mod keys;
@@ -11,7 +14,9 @@ mod leaves;
 mod ledger;
 mod reader;
 mod record;
+mod spend;
 mod thread;
+mod withheld;
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
@@ -44,6 +49,8 @@ pub struct Opening {
     pub policy_digest: [u8; 32],
     /// Longest queue.
     pub max_queue: usize,
+    /// How long a commitment's signature may be withheld until its HTLC transactions are asked for, in milliseconds.
+    pub patience_ms: u64,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
 }

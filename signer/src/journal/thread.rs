@@ -12,9 +12,11 @@ use strongroom_lightning::{Accounts, Channels, Mark};
 use strongroom_policy::{NodeName, Policy};
 
 use super::books::{Allowances, Books};
+use super::flows::Flows;
 use super::gossip::Tallies;
 use super::job::Job;
 use super::record::Wake;
+use super::withheld::Withheld;
 use super::{OpenError, Opening, Report, keys, leaves};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
@@ -28,6 +30,7 @@ pub(super) struct Keeper {
     pub(super) policy_digest: [u8; 32],
     pub(super) books: HashMap<NodeName, Books>,
     pub(super) tallies: Tallies,
+    pub(super) withheld: Withheld,
     pub(super) metrics: Arc<Metrics>,
     /// Unix milliseconds; never runs back while the journal is open.
     now: u64,
@@ -54,7 +57,7 @@ const MARKS_EVERY_MS: u64 = 5_000;
 impl Keeper {
     /// Reads the end of the chain and records the start.
     pub(super) fn open(opening: Opening) -> Result<Self, OpenError> {
-        let Opening { store, origin, policy, policy_digest, metrics, .. } = opening;
+        let Opening { store, origin, policy, policy_digest, metrics, patience_ms, .. } = opening;
         let mut chain = audit::Chain::genesis(&origin);
         if let Some((_, bytes)) = store.last(keys::LEAF).map_err(|e| OpenError(e.to_string()))? {
             let leaf = audit::Leaf::parse(&bytes).map_err(|e| OpenError(format!("last leaf: {e}")))?;
@@ -68,6 +71,7 @@ impl Keeper {
             policy_digest,
             books: HashMap::new(),
             tallies: Tallies::default(),
+            withheld: Withheld::new(patience_ms),
             metrics,
             now: 0,
             torn: None,
@@ -101,6 +105,7 @@ impl Keeper {
         loop {
             self.tick();
             let due = self.tallies.due().or_else(|| (!self.unwritten.is_empty()).then_some(self.now + 1_000));
+            let due = due.into_iter().chain(self.withheld.due()).min();
             let wait = due
                 .map_or(Duration::from_secs(60), |due| Duration::from_millis(due.saturating_sub(self.now)));
             let job = next.take().map_or_else(|| jobs.recv_timeout(wait), Ok);
@@ -135,6 +140,10 @@ impl Keeper {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.withheld.due().is_some_and(|due| due <= self.now) {
+                self.guarded(Job::GiveUp);
+                self.flush();
             }
             if self.tallies.due().is_some_and(|due| due <= self.now) || !self.unwritten.is_empty() {
                 self.write_tallies();
@@ -200,6 +209,7 @@ impl Keeper {
     fn handle(&mut self, job: Job) {
         match job {
             Job::Spend(asked) => self.spend(*asked),
+            Job::GiveUp => self.give_up_withheld(),
             Job::Message(asked) => self.message(*asked),
             Job::Ecdh(asked) => self.ecdh(*asked),
             Job::Musig2(asked) => self.musig2(*asked),
@@ -356,12 +366,17 @@ impl Keeper {
             }
         };
         allowances.rewindow(self.now(), self.policy.window());
+        let mut flows = match self.store.get(&keys::flows(node)).map_err(|e| e.to_string())? {
+            None => Flows::new(self.policy.window()),
+            Some(value) => Flows::read(&value).map_err(|e| format!("flows of {node}: {e}"))?,
+        };
+        flows.rewindow(self.now(), self.policy.window());
         let marks: Vec<Mark> = match self.store.get(&keys::marks(node)).map_err(|e| e.to_string())? {
             None => Vec::new(),
             Some(value) => serde_json::from_slice(&value).map_err(|e| format!("marks of {node}: {e}"))?,
         };
         accounts.restore(&marks);
-        Ok(Books { accounts, channels, allowances, marks, approved: 0, refused: 0, last_request: 0 })
+        Ok(Books { accounts, channels, allowances, flows, marks, approved: 0, refused: 0, last_request: 0 })
     }
 
     fn reload(&mut self) {

@@ -7,6 +7,7 @@ use strongroom_policy::case::{Destination, Spend};
 use strongroom_policy::{KeyPath, SpendAsk};
 
 use crate::accounts::Accounts;
+use crate::books::{Authorization, Terms};
 use crate::channels::{Channels, Learned};
 use crate::classify::KnownTransactions;
 use crate::fixture::*;
@@ -31,6 +32,8 @@ pub struct Node {
     pub accounts: Accounts,
     pub channels: Channels,
     pub signed: Signed,
+    /// The channel that requests are about, 0 or 1: its keys have this index.
+    pub at: u32,
     records: HashMap<Vec<u8>, Vec<u8>>,
 }
 
@@ -39,7 +42,7 @@ impl Node {
         let seed = Seed::new(1);
         let accounts = seed.accounts();
         let (channels, signed, records) = Default::default();
-        Self { seed, accounts, channels, signed, records }
+        Self { seed, accounts, channels, signed, at: 0, records }
     }
 
     /// A node whose channel 0 has both commitments 0, theirs paying us `ours`.
@@ -51,6 +54,33 @@ impl Node {
         let own = node.own_commitment(0, ours, &[]);
         node.approve(&own);
         node
+    }
+
+    /// The same with a second channel alike; requests are about the first.
+    pub fn with_two_channels(ours: u64) -> Self {
+        let mut node = Self::with_channel(ours);
+        node.at = 1;
+        node.reserve(1);
+        let theirs = node.commitment(0, ours, &[]);
+        node.approve(&theirs);
+        let own = node.own_commitment(0, ours, &[]);
+        node.approve(&own);
+        node.at = 0;
+        node
+    }
+
+    pub fn authorize(&mut self, authorization: Authorization, now: u64) {
+        let learned = self.channels.authorize(authorization, now).expect("an authorisation");
+        self.learn(learned);
+    }
+
+    /// Signs the peer's commitment and keeps what its step teaches.
+    pub fn approve_step(&mut self, bytes: &[u8], terms: Terms) {
+        let request = parse(bytes, &self.accounts).unwrap_or_else(|error| panic!("{error}"));
+        let (ask, learned) = self.channels.classify(&request, &self.accounts, &self.signed);
+        let step = self.channels.step(&ask, &learned, terms).expect("a step");
+        self.learn(learned.and(step.learned));
+        self.signed.0.insert(ask.txid, request.transaction().output.clone());
     }
 
     pub fn reserve(&mut self, index: u32) {
@@ -111,19 +141,19 @@ impl Node {
     }
 
     pub fn funding_outpoint(&self) -> OutPoint {
-        outpoint(77)
+        outpoint(77 + self.at as u8)
     }
 
     pub fn funding_script(&self) -> ScriptBuf {
-        funding_script(&self.seed.bytes(0, 0), &PEER)
+        funding_script(&self.seed.bytes(0, self.at), &PEER)
     }
 
     pub fn to_remote(&self) -> ScriptBuf {
-        to_remote_script(&self.seed.bytes(3, 0)).to_p2wsh()
+        to_remote_script(&self.seed.bytes(3, self.at)).to_p2wsh()
     }
 
     pub fn anchors(&self) -> [TxOut; 2] {
-        [self.seed.bytes(0, 0), PEER].map(|key| pays(330, &anchor_script(&key).to_p2wsh()))
+        [self.seed.bytes(0, self.at), PEER].map(|key| pays(330, &anchor_script(&key).to_p2wsh()))
     }
 
     /// The peer's commitment: anchors, HTLCs, our `to_remote` if any, the peer's `to_local` (a script of its own for
@@ -135,7 +165,9 @@ impl Node {
             outputs.push(pays(ours, &self.to_remote()));
         }
         let spent: u64 = outputs.iter().map(|output| output.value.to_sat()).sum();
-        outputs.push(pays(CAPACITY - spent - 2_000, &delayed_script(number)));
+        if CAPACITY - spent > 2_000 {
+            outputs.push(pays(CAPACITY - spent - 2_000, &delayed_script(number)));
+        }
         numbered(self.funding_outpoint(), number, outputs)
     }
 
@@ -148,7 +180,9 @@ impl Node {
         }
         let spent: u64 = outputs.iter().map(|output| output.value.to_sat()).sum();
         let peer = to_remote_script(&[3; 33]).to_p2wsh();
-        outputs.push(pays(CAPACITY - spent - 2_001, &peer));
+        if CAPACITY - spent > 2_001 {
+            outputs.push(pays(CAPACITY - spent - 2_001, &peer));
+        }
         numbered(self.funding_outpoint(), number, outputs)
     }
 
@@ -167,7 +201,7 @@ impl Node {
     pub fn funding_spend_of(&self, tx: &Transaction, capacity: u64, sighash: u32) -> Vec<u8> {
         let script = self.funding_script();
         let spent = pays(capacity, &script.to_p2wsh());
-        let path = lightning(0, 0);
+        let path = lightning(0, self.at);
         let mut fields =
             vec![signed_input(&spent, &path, &self.seed.key(&path), sighash, Some(&script), None)];
         fields.resize(tx.input.len(), vec![witness_utxo(&pays(1, &stranger(9)))]);

@@ -139,6 +139,6 @@ fn a_channels_life_is_understood() {
     assert_eq!(node.approve(&node.own_commitment(1, 500_000, &[])), ours(&node, 1));
     assert_eq!(node.channels.open_capacity(), sat(0), "a force close does");
     node.approve(&node.commitment(2, 500_000, &[]));
-    assert_eq!(node.channels.open_capacity(), sat(CAPACITY), "until the channel goes on");
+    assert_eq!(node.channels.open_capacity(), sat(0), "and the channel does not go on");
     assert_eq!(node.channels.first_to_remote(&channel), Some(sat(600_000)));
 }

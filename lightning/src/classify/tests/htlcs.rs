@@ -138,34 +138,33 @@ fn a_commitment_must_have_the_htlcs_answered_for() {
 fn htlcs_of_a_commitment_that_is_not_the_latest_are_refused() {
     let mut node = Node::with_channel(540_000);
     let htlc = Htlc::on(&node, 1);
-    node.approve(&node.funding_spend(&htlc.commitment, 1));
     node.approve(&htlc.well(&node, 1));
+    node.approve(&node.funding_spend(&htlc.commitment, 1));
     node.approve(&node.commitment(2, 540_000, &[]));
     assert!(node.channels.htlc_answers.is_empty());
     assert!(node.refused(&htlc.well(&node, 1)).contains("no longer the latest"));
 }
 
 #[test]
-fn htlcs_come_before_or_after_their_commitment() {
-    for commitment_first in [true, false] {
-        let mut node = Node::with_channel(540_000);
-        let htlc = Htlc::on(&node, 1);
-        let commitment = node.funding_spend(&htlc.commitment, 1);
-        if commitment_first {
-            node.approve(&commitment);
-        }
-        let expected = Spend::CounterpartyHtlc {
-            channel: node.funding_outpoint(),
-            commitment: htlc.outpoint().txid,
-            payment_hash160: "08".repeat(20),
-            amount: sat(40_000),
-        };
-        assert_eq!(node.approve(&htlc.well(&node, 1)), expected);
-        if !commitment_first {
-            node.approve(&commitment);
-        }
-        assert_eq!(node.channels.by_htlc_base.len(), 1);
-    }
+fn htlcs_are_asked_for_before_their_commitment_is_signed() {
+    let mut node = Node::with_channel(540_000);
+    let htlc = Htlc::on(&node, 1);
+    let commitment = node.funding_spend(&htlc.commitment, 1);
+    let expected = Spend::CounterpartyHtlc {
+        channel: node.funding_outpoint(),
+        commitment: htlc.outpoint().txid,
+        payment_hash160: "08".repeat(20),
+        amount: sat(40_000),
+    };
+    assert_eq!(node.approve(&htlc.well(&node, 1)), expected);
+    node.approve(&commitment);
+    assert_eq!(node.channels.by_htlc_base.len(), 1);
+    assert_eq!(node.spend(&htlc.well(&node, 1)), expected, "the same again");
+
+    // Signed without it, the commitment stands as it was understood: an HTLC signature is a sweep to anybody.
+    let mut node = Node::with_channel(540_000);
+    node.approve(&commitment);
+    assert!(node.refused(&htlc.well(&node, 1)).contains("after its commitment was signed"));
 }
 
 #[test]
@@ -181,12 +180,12 @@ fn our_claim_is_a_sweep() {
     // On an older channel the destination tells.
     let mut node = Node::with_channel(540_000);
     let legacy = Htlc::of(&node, 1, false);
-    node.approve(&node.funding_spend(&legacy.commitment, 1));
-    let mut tx = legacy.transaction(&node.wallet_script(0, 1));
+    let mut tx = legacy.transaction(&delayed_script(1));
     tx.input[0].sequence = bitcoin::Sequence(0);
-    assert_eq!(node.spend(&legacy.request(&node, &tx, 1)), claim);
-    tx.output[0].script_pubkey = delayed_script(1);
-    let spend = node.spend(&legacy.request(&node, &tx, 1));
+    let spend = node.approve(&legacy.request(&node, &tx, 1));
     assert!(matches!(spend, Spend::CounterpartyHtlc { .. }));
+    node.approve(&node.funding_spend(&legacy.commitment, 1));
+    tx.output[0].script_pubkey = node.wallet_script(0, 1);
+    assert_eq!(node.spend(&legacy.request(&node, &tx, 1)), claim);
     assert!(node.refused(&legacy.request(&node, &tx, 0x83)).contains("not signed with sighash"));
 }

@@ -1,0 +1,328 @@
+//! One step of a channel: the peer's next commitment against the one before.
+
+use std::collections::HashMap;
+
+use bitcoin::hex::DisplayHex as _;
+use bitcoin::{Amount, OutPoint};
+use strongroom_policy::case::{Spend, SpendAsk};
+use strongroom_policy::{ChannelUpdate, Cover, OfferedHtlc};
+
+use super::credit::{self, Gone, Side};
+use super::{Books, Forward};
+use crate::channels::{Change, Channels, CounterpartyState, HtlcAnswers, Learned, PendingHtlc};
+
+/// What the journal knows beside the channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// We funded the channel, so its commitment's fee is ours to pay.
+    pub funded_by_us: bool,
+    /// Unix seconds.
+    pub now: u64,
+    /// Length of the policy's rolling window in seconds.
+    pub window: u64,
+}
+
+/// What a step is, and what the books have to keep if it is approved.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// For the rules.
+    pub update: ChannelUpdate,
+    /// For the books.
+    pub learned: Learned,
+}
+
+/// Below this no HTLC has an output (the dust limit of P2WSH, Bitcoin Core's default).
+const DUST: u64 = 330;
+
+impl Channels {
+    /// The step that a commitment of the peer's makes, `learned` being what [`Channels::classify`] took from it;
+    /// `None` for any other request, and for a commitment that changes nothing.
+    pub fn step(&self, ask: &SpendAsk, learned: &Learned, terms: Terms) -> Option<Step> {
+        let Spend::CounterpartyCommitment { channel, .. } = &ask.spend else { return None };
+        let record = learned.changes.iter().find_map(|change| match change {
+            Change::Channel(record) if record.funding == *channel => Some(record),
+            _ => None,
+        })?;
+        let after = record.counterparty.as_ref().filter(|state| state.txid == ask.txid)?;
+        let known = self.channels.get(channel).map(|channel| &channel.record);
+        let before = known.and_then(|record| record.counterparty.as_ref());
+        if before.is_some_and(|before| before.txid == after.txid) {
+            return None;
+        }
+        let mut step = Step::default();
+        step.update.frozen = known.and_then(|record| record.frozen);
+
+        let none = Vec::new();
+        let htlcs_before = before.map_or(&none, |before| &before.htlcs);
+        let offered = without(&after.htlcs, htlcs_before, true);
+        let new_offered: i64 = offered.iter().map(|htlc| sats(htlc.amount)).sum();
+        // What our balance lost beyond the HTLCs it offers, and beyond the fee's rise if we pay that.
+        let lost = before.map_or(0, |before| {
+            let fee_rise = if terms.funded_by_us { sats(after.gap) - sats(before.gap) } else { 0 };
+            sats(before.to_remote) - sats(after.to_remote) - new_offered - fee_rise
+        });
+        step.update.unexplained_outflow = Amount::from_sat(u64::try_from(lost).unwrap_or(0));
+        let answers = self.htlc_answers.get(&after.txid);
+        step.update.unexplained_outputs = unexplained(after, before, answers, lost);
+
+        let mut changes = Vec::new();
+        if let Some(before) = before {
+            let inflow = u64::try_from(-lost).unwrap_or(0);
+            changes = self.books.settle(channel, before, after, inflow, terms);
+        }
+        step.update.offered = self.cover(channel, &offered, &mut changes, terms);
+        step.learned = Learned { changes };
+        Some(step)
+    }
+
+    /// What each new HTLC is paid from: an authorisation of its hash, an incoming HTLC of its hash, or our own.
+    fn cover(
+        &self,
+        channel: &OutPoint,
+        offered: &[&PendingHtlc],
+        changes: &mut Vec<Change>,
+        terms: Terms,
+    ) -> Vec<OfferedHtlc> {
+        let mut next = self.books.next_forward();
+        let mut authorizations = HashMap::new();
+        let mut forwards: Vec<Forward> = Vec::new();
+        let mut covered = Vec::with_capacity(offered.len());
+        for htlc in offered {
+            let hash = htlc.payment_hash160;
+            let cover = if let Some(kept) = self.books.authorizations.get(&hash) {
+                let (authorization, flying) =
+                    authorizations.entry(hash).or_insert_with(|| (kept.clone(), self.in_flight(&hash)));
+                let sum = |a: Amount| a.checked_add(htlc.amount).unwrap_or(Amount::MAX_MONEY);
+                let (in_flight, in_all) = (sum(*flying), sum(authorization.offered));
+                if terms.now >= authorization.expires {
+                    Cover::Beyond {
+                        value: format!("HTLC of {} sat at Unix second {}", htlc.amount.to_sat(), terms.now),
+                        limit: format!("authorised until Unix second {}", authorization.expires),
+                    }
+                } else if in_flight > authorization.amount {
+                    Cover::Beyond {
+                        value: format!(
+                            "{} sat in flight for hash160 {}",
+                            in_flight.to_sat(),
+                            hash.to_lower_hex_string()
+                        ),
+                        limit: format!("{} sat authorised, fees included", authorization.amount.to_sat()),
+                    }
+                } else if in_all > authorization.most() {
+                    Cover::Beyond {
+                        value: format!("{} sat in all attempts", in_all.to_sat()),
+                        limit: format!(
+                            "{} attempts of {} sat authorised",
+                            authorization.max_attempts,
+                            authorization.amount.to_sat()
+                        ),
+                    }
+                } else {
+                    (*flying, authorization.offered) = (in_flight, in_all);
+                    Cover::Authorized
+                }
+            } else if let Some(forward) = self.forward(channel, htlc, &forwards, terms) {
+                let of_channel = |f: &&Forward| f.incoming == forward.incoming;
+                let provisional = forwards.iter().filter(of_channel).map(|f| f.out_amount).fold(
+                    self.books.provisional(Some(&forward.incoming), terms.now, terms.window),
+                    |a, b| a.checked_add(b).unwrap_or(Amount::MAX_MONEY),
+                );
+                let cover = Cover::Forward {
+                    incoming: forward.incoming,
+                    incoming_cltv: forward.in_cltv,
+                    provisional,
+                };
+                changes.push(Change::Forwarded { id: next, forward: Box::new(forward.clone()) });
+                next += 1;
+                forwards.push(forward);
+                cover
+            } else {
+                Cover::Own
+            };
+            covered.push(OfferedHtlc {
+                payment_hash160: hash.to_lower_hex_string(),
+                amount: htlc.amount,
+                cltv_expiry: htlc.cltv_expiry,
+                cover,
+            });
+        }
+        changes.extend(authorizations.into_iter().map(|(hash160, (authorization, _))| Change::Authorized {
+            hash160,
+            authorization: Box::new(authorization),
+        }));
+        covered
+    }
+
+    /// The incoming HTLC, on another channel, that pays for an outgoing one: not used for another forward, not less,
+    /// and of all such the one that leaves most time.
+    fn forward(
+        &self,
+        channel: &OutPoint,
+        htlc: &PendingHtlc,
+        made_now: &[Forward],
+        terms: Terms,
+    ) -> Option<Forward> {
+        let others = self.channels.iter().filter(|(funding, _)| *funding != channel);
+        let incoming = others.flat_map(|(funding, other)| {
+            let state = other.record.counterparty.as_ref().filter(|_| other.record.frozen.is_none());
+            let htlcs = state.map_or(&[][..], |state| &state.htlcs);
+            htlcs.iter().map(move |incoming| (*funding, incoming))
+        });
+        incoming
+            .filter(|(_, incoming)| {
+                !incoming.offered_by_us
+                    && incoming.payment_hash160 == htlc.payment_hash160
+                    && incoming.amount >= htlc.amount
+            })
+            .filter(|(funding, incoming)| {
+                let same = |f: &&Forward| f.consumes(funding, incoming);
+                let used = self.books.forwards.values().chain(made_now).filter(same).count();
+                let held = self.channels[funding].record.counterparty.iter().flat_map(|state| &state.htlcs);
+                held.filter(|other| other.is_same(incoming)).count() > used
+            })
+            .max_by_key(|(_, incoming)| incoming.cltv_expiry)
+            .map(|(funding, incoming)| Forward {
+                incoming: funding,
+                payment_hash160: htlc.payment_hash160,
+                in_amount: incoming.amount,
+                in_cltv: incoming.cltv_expiry,
+                outgoing: *channel,
+                out_amount: htlc.amount,
+                out_cltv: htlc.cltv_expiry,
+                at: terms.now,
+                in_gone: false,
+                out_gone: false,
+            })
+    }
+
+    /// Sum of the HTLCs of a hash that we offer on the latest commitments.
+    fn in_flight(&self, hash: &super::Hash160) -> Amount {
+        let states = self.channels.values().filter_map(|channel| channel.record.counterparty.as_ref());
+        states
+            .flat_map(|state| &state.htlcs)
+            .filter(|htlc| htlc.offered_by_us && htlc.payment_hash160 == *hash)
+            .fold(Amount::ZERO, |sum, htlc| sum.checked_add(htlc.amount).unwrap_or(Amount::MAX_MONEY))
+    }
+}
+
+impl Books {
+    /// Closes the forwards whose end this step proves, and marks those whose HTLC is gone without proof.
+    fn settle(
+        &self,
+        channel: &OutPoint,
+        before: &CounterpartyState,
+        after: &CounterpartyState,
+        inflow: u64,
+        terms: Terms,
+    ) -> Vec<Change> {
+        let incoming = without(&before.htlcs, &after.htlcs, false);
+        let offered = without(&before.htlcs, &after.htlcs, true);
+        let mut changes: Vec<Change> = self
+            .forwards
+            .iter()
+            .filter(|(_, forward)| !forward.counts(terms.now, terms.window))
+            .take(16)
+            .map(|(id, _)| Change::ForwardClosed { id: *id })
+            .collect();
+        if incoming.is_empty() && offered.is_empty() {
+            return changes;
+        }
+        let mut gone = Gone::new();
+        for (side, htlcs) in [(Side::Incoming, &incoming), (Side::Offered, &offered)] {
+            for htlc in htlcs {
+                *gone.entry((side, htlc.amount.to_sat())).or_default() += 1;
+            }
+        }
+        // The gap's fall is dust that came in, or a fee that is the peer's; our own fee is not in `inflow`.
+        let fall = before.gap.checked_sub(after.gap).filter(|_| !terms.funded_by_us).unwrap_or(Amount::ZERO);
+        let mut certain = credit::certain(&gone, inflow, fall.to_sat());
+        // HTLCs of one amount are alike to the balance: those that forward nothing are taken to have come in first.
+        for (side, htlcs) in [(Side::Incoming, incoming), (Side::Offered, offered)] {
+            let (forwarded, own): (Vec<_>, Vec<_>) = htlcs
+                .into_iter()
+                .map(|htlc| (htlc, self.forward_of(side, channel, htlc)))
+                .partition(|(_, f)| f.is_some());
+            for (htlc, forward) in own.into_iter().chain(forwarded) {
+                let left = certain.get_mut(&(side, htlc.amount.to_sat())).filter(|left| **left > 0);
+                let proven = left.map(|left| *left -= 1).is_some();
+                let Some((id, forward)) = forward else { continue };
+                if proven {
+                    changes.push(Change::ForwardClosed { id });
+                    continue;
+                }
+                let mut forward = forward.clone();
+                match side {
+                    Side::Incoming => forward.in_gone = true,
+                    Side::Offered => forward.out_gone = true,
+                }
+                changes.push(Change::Forwarded { id, forward: Box::new(forward) });
+            }
+        }
+        changes
+    }
+
+    fn forward_of(&self, side: Side, channel: &OutPoint, htlc: &PendingHtlc) -> Option<(u64, &Forward)> {
+        let found = self.forwards.iter().find(|(_, forward)| match side {
+            Side::Incoming => !forward.in_gone && forward.consumes(channel, htlc),
+            Side::Offered => {
+                !forward.out_gone
+                    && forward.outgoing == *channel
+                    && forward.payment_hash160 == htlc.payment_hash160
+                    && (forward.out_amount, forward.out_cltv) == (htlc.amount, htlc.cltv_expiry)
+            }
+        });
+        found.map(|(id, forward)| (*id, forward))
+    }
+}
+
+impl Forward {
+    fn consumes(&self, channel: &OutPoint, htlc: &PendingHtlc) -> bool {
+        self.incoming == *channel
+            && self.payment_hash160 == htlc.payment_hash160
+            && (self.in_amount, self.in_cltv) == (htlc.amount, htlc.cltv_expiry)
+    }
+}
+
+/// HTLCs of one side that `these` have and `those` have not, each as often as it is missing.
+fn without<'a>(these: &'a [PendingHtlc], those: &[PendingHtlc], offered_by_us: bool) -> Vec<&'a PendingHtlc> {
+    let mut there: HashMap<_, u32> = HashMap::new();
+    for htlc in those.iter().filter(|htlc| htlc.offered_by_us == offered_by_us) {
+        *there.entry(htlc.terms()).or_default() += 1;
+    }
+    let missing = these.iter().filter(|htlc| htlc.offered_by_us == offered_by_us).filter(|htlc| {
+        let left = there.get_mut(&htlc.terms()).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_none()
+    });
+    missing.collect()
+}
+
+/// Outputs that are neither ours, an anchor, nor an HTLC asked for, beyond the one that is the peer's balance.
+///
+/// That one pays what the HTLC transactions pay; where there is no HTLC it is the last one left. It is not taken for
+/// the peer's if the peer had none before and all of it left our balance: then it is an HTLC still to be asked for.
+fn unexplained(
+    after: &CounterpartyState,
+    before: Option<&CounterpartyState>,
+    answers: Option<&HtlcAnswers>,
+    lost: i64,
+) -> u32 {
+    let rest: Vec<_> = after.rest().collect();
+    let count = |outputs: usize| u32::try_from(outputs).unwrap_or(u32::MAX);
+    if let Some(answer) = answers.and_then(HtlcAnswers::any) {
+        let residual = rest.iter().filter(|output| output.script_pubkey == answer.paid_to).count();
+        return count(rest.len() - residual.min(1));
+    }
+    match rest[..] {
+        [only] => {
+            let newcomer = before.is_some_and(|before| before.rest().next().is_none());
+            let ours = only.value.to_sat() >= DUST && lost >= sats(only.value);
+            u32::from(newcomer && ours)
+        }
+        _ => count(rest.len().saturating_sub(1)),
+    }
+}
+
+fn sats(amount: Amount) -> i64 {
+    // No output exceeds 21 million bitcoin.
+    i64::try_from(amount.to_sat()).unwrap_or(i64::MAX / 4)
+}

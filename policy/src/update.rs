@@ -1,0 +1,81 @@
+//! What a commitment of the peer's changes for us, against the one signed before it.
+
+use bitcoin::{Amount, OutPoint};
+use serde::{Deserialize, Serialize};
+
+use crate::words::sum;
+
+/// One step of a channel, as the books see it. Every number is the one worst for us where requests leave a doubt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelUpdate {
+    /// Outputs that are neither ours nor an anchor, nor an HTLC whose transaction was asked for, nor the peer's own.
+    pub unexplained_outputs: u32,
+    /// What left our balance and is held by no HTLC: dust, rounding, or a gift to the peer.
+    pub unexplained_outflow: Amount,
+    /// HTLCs that we offer and did not offer before.
+    pub offered: Vec<OfferedHtlc>,
+    /// Why no commitment of the channel may follow.
+    pub frozen: Option<Frozen>,
+}
+
+/// An HTLC that we offer for the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedHtlc {
+    /// RIPEMD160 of the payment hash, hex.
+    pub payment_hash160: String,
+    /// What it pays.
+    pub amount: Amount,
+    /// Block height from which it is ours again.
+    pub cltv_expiry: u32,
+    /// What it is paid from.
+    pub cover: Cover,
+}
+
+/// What an offered HTLC is paid from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// A payment that was authorised; this HTLC and all before it stay within.
+    Authorized,
+    /// A payment that was authorised, but not this much, this often or this late.
+    Beyond {
+        /// What was asked: the sum, the number of attempts or the time.
+        value: String,
+        /// What was authorised.
+        limit: String,
+    },
+    /// An incoming HTLC of the same payment hash. Provisional: nothing proves yet that it will be ours.
+    Forward {
+        /// The channel it came by.
+        incoming: OutPoint,
+        /// Its timeout.
+        incoming_cltv: u32,
+        /// Forwards for HTLCs of that channel that are not proven settled, this one not among them.
+        provisional: Amount,
+    },
+    /// Our own balance, without anybody's leave.
+    Own,
+}
+
+/// What ended a channel's updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frozen {
+    /// Our own commitment, above number 0, was signed.
+    OwnCommitment {
+        /// Its number.
+        number: u64,
+    },
+    /// A mutual close was signed.
+    MutualClose,
+}
+
+impl ChannelUpdate {
+    /// Whether HTLC requests that are still to come may explain what is unexplained now.
+    pub fn may_be_explained(&self) -> bool {
+        self.unexplained_outputs > 0
+    }
+
+    /// What is offered without anybody's leave.
+    pub fn unauthorized(&self) -> Amount {
+        sum(self.offered.iter().filter(|htlc| htlc.cover == Cover::Own).map(|htlc| htlc.amount))
+    }
+}

@@ -1,0 +1,140 @@
+//! Decides signatures on transactions, and withholds those whose commitment is not explained yet.
+
+use bitcoin::consensus::deserialize;
+use bitcoin::{OutPoint, Transaction, TxOut};
+use strongroom_lightning::{KnownTransactions, SignRequest, Terms};
+use strongroom_policy::{Ask, Case, ClientName, NodeName, Operation, Spend};
+
+use super::approved::Approved;
+use super::decide::{Effects, Waits, answer};
+use super::job::{Asked, Reply};
+use super::keys;
+use super::thread::Keeper;
+use crate::refusal::Refusal;
+use crate::store::Store;
+
+/// Transactions that we signed for one node, from the store.
+struct Signed<'a> {
+    store: &'a dyn Store,
+    node: &'a NodeName,
+}
+
+impl KnownTransactions for Signed<'_> {
+    fn output(&self, outpoint: &OutPoint) -> Option<TxOut> {
+        let bytes = self.store.get(&keys::transaction(self.node, &outpoint.txid)).ok()??;
+        let transaction: Transaction = deserialize(&bytes).ok()?;
+        transaction.output.into_iter().nth(usize::try_from(outpoint.vout).ok()?)
+    }
+}
+
+impl Keeper {
+    /// Signatures on a transaction.
+    pub(super) fn spend(&mut self, asked: Asked<SignRequest>) {
+        let until = self.now_ms() + self.withheld.patience_ms();
+        self.spend_until(asked, until);
+    }
+
+    /// The same, withheld until then at the latest, Unix milliseconds, if requests to come may still explain it.
+    fn spend_until(&mut self, asked: Asked<SignRequest>, until: u64) {
+        let Asked { node, client, request, reply } = asked;
+        let digest = request.digest();
+        match self.approved_before(&node, &client, &digest) {
+            Err(refusal) => return answer(reply, Err(refusal)),
+            Ok(Some(first)) => return self.repeat(&node, &client, digest, first, request, reply),
+            Ok(None) => {}
+        }
+        let Some(books) = self.books.get(&node) else {
+            return answer(reply, Err(Refusal::Sealed(format!("node {node} is not open"))));
+        };
+        let known = Signed { store: self.store.as_ref(), node: &node };
+        let (ask, learned) = books.channels.classify(&request, &books.accounts, &known);
+        let terms = Terms {
+            funded_by_us: super::effects::channel_of(&ask.spend)
+                .is_some_and(|channel| books.allowances.funded_by_us(channel) > bitcoin::Amount::ZERO),
+            now: self.now(),
+            window: self.policy.window().seconds(),
+        };
+        let step = books.channels.step(&ask, &learned, terms);
+        let (mut facts, pin) = match self.spend_facts(&node, &ask) {
+            Ok(found) => found,
+            Err(refusal) => return answer(reply, Err(refusal)),
+        };
+        let mut learned = learned;
+        if let Some(step) = step {
+            facts.update = Some(step.update);
+            learned = learned.and(step.learned);
+        }
+        let case = Case { node, client, operation: Operation::SignPsbt, ask: Ask::Spend(ask) };
+        let verdict = self.policy.decide(&case, &facts);
+        let Ask::Spend(ask) = &case.ask else { return };
+        if !verdict.allowed()
+            && let Some(update) = facts.update.as_ref().filter(|update| update.may_be_explained())
+            && until > self.now_ms()
+            && self.withheld.has_room()
+        {
+            let (txid, wants) = (ask.txid, update.unexplained_outputs);
+            let asked = Asked { node: case.node, client: case.client, request, reply };
+            return self.withheld.keep(asked, txid, wants, until);
+        }
+        let effects = if verdict.allowed() {
+            match self.spend_effects(&case, ask, &request, &digest, (&facts, pin), &verdict, learned) {
+                Ok(effects) => effects,
+                Err(refusal) => return answer(reply, Err(refusal)),
+            }
+        } else {
+            Effects::default()
+        };
+        let explains = match &ask.spend {
+            Spend::CounterpartyHtlc { commitment, .. } if verdict.allowed() && effects.teaches() => {
+                Some(*commitment)
+            }
+            _ => None,
+        };
+        self.settle(&case, digest, &verdict, effects, Waits::Flush, request, reply);
+        if let Some(commitment) = explains
+            && let Some((asked, until)) = self.withheld.explained(&case.node, &commitment)
+        {
+            self.spend_until(asked, until);
+        }
+    }
+
+    /// Decides for good what was withheld long enough.
+    pub(super) fn give_up_withheld(&mut self) {
+        for asked in self.withheld.overdue(self.now_ms()) {
+            self.spend_until(asked, 0);
+        }
+    }
+
+    /// Index of the leaf that approved the same request before.
+    fn approved_before(
+        &self,
+        node: &NodeName,
+        client: &ClientName,
+        digest: &[u8; 32],
+    ) -> Result<Option<u64>, Refusal> {
+        let value = self
+            .store
+            .get(&keys::digest(node, client, digest))
+            .map_err(|e| Refusal::NotRecorded(e.to_string()))?;
+        Ok(value.and_then(|v| v.try_into().ok()).map(u64::from_be_bytes))
+    }
+
+    /// The same request approved again: no allowance is spent twice, and the bytes come out the same.
+    fn repeat(
+        &mut self,
+        node: &NodeName,
+        client: &ClientName,
+        digest: [u8; 32],
+        first: u64,
+        request: SignRequest,
+        reply: Reply<SignRequest>,
+    ) {
+        // Recorded in the tally only: the first leaf says it all, and a flood of repeats must not flood the journal.
+        self.tallies.count(node, client, "sign-psbt repeated", &digest, self.now_ms());
+        if let Some(books) = self.books.get_mut(node) {
+            books.approved += 1;
+        }
+        // The first record may still be on its way to the disk.
+        self.release(reply, Approved::new(request, first), true);
+    }
+}

@@ -1,0 +1,72 @@
+//! Commitments whose HTLC transactions are still to be asked for.
+//!
+//! lnd asks for a commitment of the peer's and for the peer's HTLC transactions on it at once, in any order. The HTLC
+//! requests are answered as they come; the commitment's signature is withheld until they explain every output. It
+//! keeps nobody waiting but itself.
+
+use bitcoin::Txid;
+use strongroom_lightning::SignRequest;
+use strongroom_policy::NodeName;
+
+use super::job::Asked;
+
+/// Commitments withheld at a time; lnd has one for each channel that is being updated.
+const MOST: usize = 1_000;
+
+struct Held {
+    asked: Asked<SignRequest>,
+    txid: Txid,
+    /// Outputs that no request explains yet.
+    wants: u32,
+    /// Unix milliseconds.
+    until: u64,
+}
+
+/// The commitments withheld.
+pub(super) struct Withheld {
+    held: Vec<Held>,
+    patience_ms: u64,
+}
+
+impl Withheld {
+    /// None yet; each will wait for `patience_ms` at most.
+    pub(super) fn new(patience_ms: u64) -> Self {
+        Self { held: Vec::new(), patience_ms }
+    }
+
+    /// Longest wait in milliseconds.
+    pub(super) fn patience_ms(&self) -> u64 {
+        self.patience_ms
+    }
+
+    /// Whether another one may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.held.len() < MOST
+    }
+
+    /// Withholds a commitment.
+    pub(super) fn keep(&mut self, asked: Asked<SignRequest>, txid: Txid, wants: u32, until: u64) {
+        self.held.push(Held { asked, txid, wants, until });
+    }
+
+    /// An HTLC of a commitment was asked for. Answers the commitment when it wants no other, to be decided again.
+    pub(super) fn explained(&mut self, node: &NodeName, txid: &Txid) -> Option<(Asked<SignRequest>, u64)> {
+        let at = self.held.iter().position(|held| held.txid == *txid && held.asked.node == *node)?;
+        self.held[at].wants = self.held[at].wants.saturating_sub(1);
+        if self.held[at].wants > 0 {
+            return None;
+        }
+        let Held { asked, until, .. } = self.held.swap_remove(at);
+        Some((asked, until))
+    }
+
+    /// When the next one has waited long enough, Unix milliseconds.
+    pub(super) fn due(&self) -> Option<u64> {
+        self.held.iter().map(|held| held.until).min()
+    }
+
+    /// Takes those that have.
+    pub(super) fn overdue(&mut self, now_ms: u64) -> Vec<Asked<SignRequest>> {
+        self.held.extract_if(.., |held| held.until <= now_ms).map(|held| held.asked).collect()
+    }
+}
