@@ -2,7 +2,13 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["lnd/walletrpc.proto", "lnd/signrpc.proto", "strongroom/v1/operator.proto"];
+    let files = [
+        "lnd/walletrpc.proto",
+        "lnd/signrpc.proto",
+        "strongroom/v1/operator.proto",
+        "strongroom/v1/channels.proto",
+        "strongroom/v1/payments.proto",
+    ];
     let descriptors = protox::compile(files, ["proto"])?;
     tonic_prost_build::configure().bytes(".walletrpc").compile_fds(descriptors)?;
     Ok(())

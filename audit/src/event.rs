@@ -87,6 +87,21 @@ pub enum Event {
         /// Its id.
         id: String,
     },
+    /// A Lightning payment was authorised.
+    PaymentAuthorized {
+        /// Node whose channels may pay it.
+        node: String,
+        /// SHA256 of the preimage, hex.
+        payment_hash: String,
+        /// Most in flight at a time, fees included, satoshi.
+        sat: u64,
+        /// How often that may be offered in all.
+        max_attempts: u32,
+        /// Unix seconds.
+        expires: u64,
+        /// What it is for.
+        label: String,
+    },
 }
 
 impl Event {
@@ -104,6 +119,7 @@ impl Event {
             Event::PolicyLoaded { .. } => "policy-loaded",
             Event::MacaroonMinted { .. } => "macaroon-minted",
             Event::MacaroonRevoked { .. } => "macaroon-revoked",
+            Event::PaymentAuthorized { .. } => "payment-authorized",
         }
     }
 }

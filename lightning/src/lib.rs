@@ -17,6 +17,6 @@ pub mod weight;
 
 pub use accounts::{AccountPath, Accounts, AccountsError, Mark, UnknownKey};
 pub use books::{Authorization, AuthorizationError, Step, Terms};
-pub use channels::{Channels, Learned};
+pub use channels::{ChannelView, Channels, HtlcView, Learned};
 pub use classify::KnownTransactions;
 pub use psbt::{AnswerError, Limits, Malformed, SignRequest, SpendSignature, ToSign, TweakData};

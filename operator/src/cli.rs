@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{self, journal, macaroon, node, policy};
+use crate::command::{self, channel, journal, macaroon, node, payments, policy};
 use crate::daemon::SOCKET;
 use crate::failure::Failure;
 
@@ -19,6 +19,8 @@ First use:
 
 Every day:
   strongroom unseal                 after a restart, or when the token was gone
+  strongroom channels               balances, HTLCs and what is at risk
+  strongroom payments authorize alice --invoice lnbc…
   strongroom journal tail --follow  what is being decided
   strongroom journal export day.jsonl
   strongroom journal verify day.jsonl --key p256:02…
@@ -86,6 +88,14 @@ pub enum Command {
     Seal(command::seal::Seal),
     /// State of keys, nodes, limits, policy, journal and token.
     Status(command::status::Status),
+    /// Channels by the signer's own books.
+    Channels(command::channels::Channels),
+    /// Look at one channel.
+    #[command(subcommand)]
+    Channel(channel::Channel),
+    /// Authorise and list Lightning payments.
+    #[command(subcommand)]
+    Payments(payments::Payments),
     /// Write, check and show policies.
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -106,6 +116,9 @@ impl Command {
             Self::Unseal(command) => command.run(global).await,
             Self::Seal(command) => command.run(global).await,
             Self::Status(command) => command.run(global).await,
+            Self::Channels(command) => command.run(global).await,
+            Self::Channel(command) => command.run(global).await,
+            Self::Payments(command) => command.run(global).await,
             Self::Policy(command) => command.run(global).await,
             Self::Journal(command) => command.run(global).await,
             Self::Version(command) => command.run(global).await,

@@ -18,6 +18,14 @@ pub const SOCKET: &str = "/run/strongroom/operator.sock";
 /// # Errors
 /// [`Exit::Unreachable`], with a hint by cause.
 pub async fn connect(socket: &Path) -> Result<OperatorClient<Channel>, Failure> {
+    open(socket).await.map(OperatorClient::new)
+}
+
+/// Opens the way to any service of the operator's door at `socket`.
+///
+/// # Errors
+/// [`Exit::Unreachable`], with a hint by cause.
+pub async fn open(socket: &Path) -> Result<Channel, Failure> {
     let unreachable = |why: &str| {
         Failure::new(Exit::Unreachable, format!("cannot reach the daemon at {}: {why}", socket.display()))
     };
@@ -25,7 +33,7 @@ pub async fn connect(socket: &Path) -> Result<OperatorClient<Channel>, Failure> 
     let endpoint =
         Endpoint::from_shared(format!("unix:{path}")).map_err(|error| unreachable(&error.to_string()))?;
     match endpoint.connect_timeout(Duration::from_secs(5)).connect().await {
-        Ok(channel) => Ok(OperatorClient::new(channel)),
+        Ok(channel) => Ok(channel),
         Err(error) => Err(match io_kind(&error) {
             Some(io::ErrorKind::NotFound) => unreachable("no such socket")
                 .hint("is strongroomd running? another path is given by --socket or STRONGROOM_SOCKET"),

@@ -87,6 +87,21 @@ impl Policy {
         fees.wallet.max_in_window_sat.max(fees.closing.max_in_window_sat).amount()
     }
 
+    /// Most that a node's forwards may have at risk.
+    pub fn provisional_limit(&self) -> Amount {
+        self.file.forwards.max_provisional_total_sat.amount()
+    }
+
+    /// Most that a node may offer without authorisation in the window.
+    pub fn unauthorized_limit(&self) -> Amount {
+        self.file.payments.max_unauthorized_in_window_sat.amount()
+    }
+
+    /// Most that may leave a node's channels without an HTLC in the window.
+    pub fn unexplained_limit(&self) -> Amount {
+        self.file.payments.max_unexplained_in_window_sat.amount()
+    }
+
     /// Rules that report only, in the order of [`rules::ALL`].
     pub fn observed_rules(&self) -> Vec<Tag> {
         self.rules().filter(|(_, mode)| *mode == Mode::Observe).map(|(rule, _)| rule.tag).collect()

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 use strongroom_hsm::{Pin, PinSource, harden_process};
 use strongroom_policy::Policy;
 use strongroom_proto::signrpc::signer_server::SignerServer;
+use strongroom_proto::strongroom::v1::channels_server::ChannelsServer;
 use strongroom_proto::strongroom::v1::operator_server::OperatorServer;
+use strongroom_proto::strongroom::v1::payments_server::PaymentsServer;
 use strongroom_proto::walletrpc::wallet_kit_server::WalletKitServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -20,7 +22,7 @@ use crate::appliance::{Appliance, ApplianceError};
 use crate::config::{Config, ConfigError, PinFrom};
 use crate::doors::listener;
 use crate::metrics::Metrics;
-use crate::rpc::{OperatorDoor, SignerDoor, WalletKitDoor};
+use crate::rpc::{ChannelsDoor, OperatorDoor, PaymentsDoor, SignerDoor, WalletKitDoor};
 
 /// Why the daemon did not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +232,8 @@ async fn serve_operator(
         Err(_) => true,
     });
     Server::builder()
+        .add_service(ChannelsServer::new(ChannelsDoor::new(appliance.clone())))
+        .add_service(PaymentsServer::new(PaymentsDoor::new(appliance.clone())))
         .add_service(OperatorServer::new(OperatorDoor::new(appliance)))
         .serve_with_incoming_shutdown(incoming, async move {
             let _ = stopping.wait_for(|stop| *stop).await;

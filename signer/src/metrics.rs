@@ -32,6 +32,16 @@ pub struct Metrics {
     pub outflow_sat: IntGaugeVec,
     /// Known channel capacity, sat, by node: what a colluding peer could take at most.
     pub channels_sat: IntGaugeVec,
+    /// All that is ours in channels.
+    pub exposure_sat: IntGaugeVec,
+    /// Of that, what every commitment ever signed would pay.
+    pub guaranteed_sat: IntGaugeVec,
+    /// Forwards not proven settled.
+    pub provisional_sat: IntGaugeVec,
+    /// HTLCs without authorisation in the window.
+    pub unauthorized_sat: IntGaugeVec,
+    /// Balance gone without an HTLC in the window.
+    pub unexplained_sat: IntGaugeVec,
 }
 
 impl Metrics {
@@ -93,6 +103,23 @@ impl Metrics {
             observed_rules: gauges("strongroom_observed_rule", "rules that only observe", &["rule"])?,
             outflow_sat: gauges("strongroom_outflow_sat", "paid out in the rolling window", &["node"])?,
             channels_sat: gauges("strongroom_channels_sat", "known channel capacity", &["node"])?,
+            exposure_sat: gauges("strongroom_exposure_sat", "all that is ours in channels", &["node"])?,
+            guaranteed_sat: gauges(
+                "strongroom_guaranteed_sat",
+                "what every commitment ever signed would pay us",
+                &["node"],
+            )?,
+            provisional_sat: gauges("strongroom_provisional_sat", "forwards not proven settled", &["node"])?,
+            unauthorized_sat: gauges(
+                "strongroom_unauthorized_sat",
+                "HTLCs without authorisation in the rolling window",
+                &["node"],
+            )?,
+            unexplained_sat: gauges(
+                "strongroom_unexplained_sat",
+                "channel balance gone without an HTLC in the rolling window",
+                &["node"],
+            )?,
             registry,
         })
     }

@@ -196,7 +196,7 @@ impl Channels {
     }
 
     /// Sum of the HTLCs of a hash that we offer on the latest commitments.
-    fn in_flight(&self, hash: &super::Hash160) -> Amount {
+    pub fn in_flight(&self, hash: &super::Hash160) -> Amount {
         let states = self.channels.values().filter_map(|channel| channel.record.counterparty.as_ref());
         states
             .flat_map(|state| &state.htlcs)

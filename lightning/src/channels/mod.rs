@@ -4,6 +4,7 @@ mod change;
 mod htlc_answers;
 mod record;
 mod totals;
+mod view;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +16,7 @@ pub(crate) use change::{Change, MaybeFunding};
 pub(crate) use htlc_answers::{HtlcAnswer, HtlcAnswers};
 pub use record::BadRecord;
 pub(crate) use record::{Channel, ChannelRecord, CounterpartyState, HolderState, PendingHtlc};
+pub use view::{ChannelView, HtlcView};
 
 use crate::books::Books;
 

@@ -16,6 +16,22 @@ impl Channels {
         Some(self.channels.get(channel)?.record.counterparty.as_ref()?.ours())
     }
 
+    /// All that is ours in channels that are not closing, HTLCs that we offer among it; and of that, what every commitment
+    /// ever signed would pay.
+    pub fn exposure(&self) -> (Amount, Amount) {
+        let open = self.channels.values().filter(|channel| !channel.record.closing);
+        open.fold((Amount::ZERO, Amount::ZERO), |(all, guaranteed), channel| {
+            let sum = |a: Amount, b: Option<Amount>| {
+                a.checked_add(b.unwrap_or(Amount::ZERO)).unwrap_or(Amount::MAX_MONEY)
+            };
+            let record = &channel.record;
+            (
+                sum(all, record.counterparty.as_ref().map(super::CounterpartyState::ours)),
+                sum(guaranteed, record.guaranteed),
+            )
+        })
+    }
+
     /// Forwards that are at risk, `window` being the policy's in seconds and `now` Unix seconds.
     pub fn provisional(&self, now: u64, window: u64) -> Amount {
         self.books.provisional(None, now, window)

@@ -183,6 +183,8 @@ pub(super) struct Books {
     pub(super) approved: u64,
     pub(super) refused: u64,
     pub(super) last_request: u64,
+    /// When each channel was last approved anything, Unix seconds.
+    pub(super) active: HashMap<OutPoint, u64>,
 }
 
 /// What `strongroom status` shows of a node's books.
@@ -208,11 +210,24 @@ pub struct BooksReport {
     pub fees_limit: Amount,
     /// Unix seconds of the last request, 0 for none.
     pub last_request: u64,
+    /// All that is ours in channels.
+    pub exposure: Amount,
+    /// Of that, what every commitment ever signed would pay.
+    pub guaranteed: Amount,
+    /// Forwards at risk, and the limit.
+    pub provisional: (Amount, Amount),
+    /// Offered without authorisation in the window, and the limit.
+    pub unauthorized: (Amount, Amount),
+    /// Gone without an HTLC in the window, and the limit.
+    pub unexplained: (Amount, Amount),
 }
 
 impl Books {
     pub(super) fn report(&self, node: &NodeName, policy: &Policy, now: u64) -> BooksReport {
         let (outflow, fees) = self.allowances.in_window(now);
+        let (unexplained, unauthorized) = self.flows.in_window(now);
+        let (exposure, guaranteed) = self.channels.exposure();
+        let provisional = self.channels.provisional(now, policy.window().seconds());
         BooksReport {
             node: node.clone(),
             approved: self.approved,
@@ -224,6 +239,11 @@ impl Books {
             fees,
             fees_limit: policy.fees_limit(),
             last_request: self.last_request,
+            exposure,
+            guaranteed,
+            provisional: (provisional, policy.provisional_limit()),
+            unauthorized: (unauthorized, policy.unauthorized_limit()),
+            unexplained: (unexplained, policy.unexplained_limit()),
         }
     }
 }

@@ -71,6 +71,8 @@ pub enum Job {
     GiveUp,
     /// What the journal knows of itself.
     Report(oneshot::Sender<super::Report>),
+    /// A question about channels and payments, or an authorisation.
+    Ask(super::Inquiry),
     /// Flush what is pending and end.
     Stop(String),
 }

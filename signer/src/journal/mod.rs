@@ -8,6 +8,7 @@ mod effects;
 mod facts;
 mod flows;
 mod gossip;
+mod inquiry;
 mod job;
 mod keys;
 mod leaves;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 
 pub use approved::Approved;
 pub use books::BooksReport;
+pub use inquiry::{Inquiry, KnownChannel, KnownPayment};
 pub use job::{Asked, Job, Reply, Subject};
 pub use record::{Decided, Durability};
 
@@ -140,6 +142,14 @@ impl Journal {
         let (reply, report) = oneshot::channel();
         self.queue.try_send(Job::Report(reply)).ok()?;
         report.await.ok()
+    }
+
+    /// Asks about channels or payments, or authorises one.
+    pub fn ask(&self, inquiry: Inquiry) -> Result<(), Refusal> {
+        self.queue.try_send(Job::Ask(inquiry)).map_err(|e| match e {
+            TrySendError::Full(_) => Refusal::Busy { limit: self.max_queue },
+            TrySendError::Disconnected(_) => Refusal::Sealed("the journal is closing".to_owned()),
+        })
     }
 
     /// The same, on a thread that may block. `None` while the queue is full; `Err` when the thread is gone.

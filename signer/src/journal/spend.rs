@@ -90,6 +90,12 @@ impl Keeper {
             }
             _ => None,
         };
+        let now = self.now();
+        if let Some(channel) = super::effects::channel_of(&ask.spend).filter(|_| verdict.allowed())
+            && let Some(books) = self.books.get_mut(&case.node)
+        {
+            books.active.insert(*channel, now);
+        }
         self.settle(&case, digest, &verdict, effects, Waits::Flush, request, reply);
         if let Some(commitment) = explains
             && let Some((asked, until)) = self.withheld.explained(&case.node, &commitment)

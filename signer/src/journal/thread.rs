@@ -257,9 +257,15 @@ impl Keeper {
                     let node = [books.node.as_str()];
                     self.metrics.outflow_sat.with_label_values(&node).set(sat(books.outflow));
                     self.metrics.channels_sat.with_label_values(&node).set(sat(books.channels_total));
+                    self.metrics.exposure_sat.with_label_values(&node).set(sat(books.exposure));
+                    self.metrics.guaranteed_sat.with_label_values(&node).set(sat(books.guaranteed));
+                    self.metrics.provisional_sat.with_label_values(&node).set(sat(books.provisional.0));
+                    self.metrics.unauthorized_sat.with_label_values(&node).set(sat(books.unauthorized.0));
+                    self.metrics.unexplained_sat.with_label_values(&node).set(sat(books.unexplained.0));
                 }
                 let _ = reply.send(report);
             }
+            Job::Ask(inquiry) => self.answer(inquiry),
             Job::Stop(_) => {}
         }
     }
@@ -376,7 +382,17 @@ impl Keeper {
             Some(value) => serde_json::from_slice(&value).map_err(|e| format!("marks of {node}: {e}"))?,
         };
         accounts.restore(&marks);
-        Ok(Books { accounts, channels, allowances, flows, marks, approved: 0, refused: 0, last_request: 0 })
+        Ok(Books {
+            accounts,
+            channels,
+            allowances,
+            flows,
+            marks,
+            approved: 0,
+            refused: 0,
+            last_request: 0,
+            active: HashMap::new(),
+        })
     }
 
     fn reload(&mut self) {

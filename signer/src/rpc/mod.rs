@@ -1,8 +1,10 @@
 //! The gRPC doors: bytes to requests, answers to bytes. What they mean is decided down the line.
 
+mod channels;
 mod export;
 mod musig2;
 mod operator;
+mod payments;
 mod signer;
 mod walletkit;
 
@@ -12,7 +14,9 @@ use strongroom_hsm::{Capabilities, Outcome};
 use strongroom_proto::strongroom::v1::{Capability, InitResponse};
 use tonic::Request;
 
+pub use channels::ChannelsDoor;
 pub use operator::OperatorDoor;
+pub use payments::PaymentsDoor;
 pub use signer::SignerDoor;
 pub use walletkit::WalletKitDoor;
 
@@ -32,6 +36,14 @@ fn authenticate<T>(appliance: &Arc<Appliance>, request: &Request<T>) -> Result<C
         peer.authenticated();
     }
     Ok(client)
+}
+
+/// The node named, or `None` for all where nothing is.
+fn node_or_all(name: &str) -> Result<Option<strongroom_policy::NodeName>, tonic::Status> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    name.parse().map(Some).map_err(|e| tonic::Status::invalid_argument(format!("{e}")))
 }
 
 /// What `strongroom init` prints.

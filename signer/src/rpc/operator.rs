@@ -52,10 +52,19 @@ impl OperatorDoor {
                 node.fees_sat = books.fees.to_sat();
                 node.fees_limit_sat = books.fees_limit.to_sat();
                 node.last_request = books.last_request;
+                node.exposure_sat = books.exposure.to_sat();
+                node.guaranteed_sat = books.guaranteed.to_sat();
+                (node.provisional_sat, node.provisional_limit_sat) = sats(books.provisional);
+                (node.unauthorized_sat, node.unauthorized_limit_sat) = sats(books.unauthorized);
+                (node.unexplained_sat, node.unexplained_limit_sat) = sats(books.unexplained);
             }
         }
         nodes
     }
+}
+
+fn sats((value, limit): (bitcoin::Amount, bitcoin::Amount)) -> (u64, u64) {
+    (value.to_sat(), limit.to_sat())
 }
 
 fn pin(bytes: Vec<u8>) -> Result<Pin, Status> {

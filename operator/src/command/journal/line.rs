@@ -33,6 +33,16 @@ fn event(event: &Event) -> String {
             format!("macaroon {} minted: {} as {}, expires {expires}", plain(id), plain(node), plain(client))
         }
         Event::MacaroonRevoked { id } => format!("macaroon {} revoked", plain(id)),
+        Event::PaymentAuthorized { node, payment_hash, sat: amount, max_attempts, expires, label } => {
+            format!(
+                "payment of {} authorised for {}: {}, {max_attempts} attempts until {}{}",
+                plain(payment_hash),
+                plain(node),
+                sat(*amount),
+                time(*expires),
+                if label.is_empty() { String::new() } else { format!(", {}", plain(label)) },
+            )
+        }
     }
 }
 

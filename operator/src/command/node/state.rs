@@ -20,6 +20,14 @@ pub struct NodeState {
     fees_sat: u64,
     fees_limit_sat: u64,
     last_request: u64,
+    exposure_sat: u64,
+    guaranteed_sat: u64,
+    provisional_sat: u64,
+    provisional_limit_sat: u64,
+    unauthorized_sat: u64,
+    unauthorized_limit_sat: u64,
+    unexplained_sat: u64,
+    unexplained_limit_sat: u64,
 }
 
 impl From<NodeStatus> for NodeState {
@@ -37,6 +45,14 @@ impl From<NodeStatus> for NodeState {
             fees_sat: node.fees_sat,
             fees_limit_sat: node.fees_limit_sat,
             last_request: node.last_request,
+            exposure_sat: node.exposure_sat,
+            guaranteed_sat: node.guaranteed_sat,
+            provisional_sat: node.provisional_sat,
+            provisional_limit_sat: node.provisional_limit_sat,
+            unauthorized_sat: node.unauthorized_sat,
+            unauthorized_limit_sat: node.unauthorized_limit_sat,
+            unexplained_sat: node.unexplained_sat,
+            unexplained_limit_sat: node.unexplained_limit_sat,
         }
     }
 }
@@ -51,7 +67,9 @@ impl NodeState {
         };
         format!(
             "node {}  {}  seed {}\n  requests  {} approved, {} refused, {last}\n  channels  {} of {} in all\n  \
-             outflow   {} of {} in the window\n  fees      {} of {} in the window",
+             exposure  {} ours in channels, {} guaranteed\n  outflow   {} of {} in the window\n  \
+             fees      {} of {} in the window\n  payments  {} of {} without authorisation in the window\n  \
+             lost      {} of {} without an HTLC in the window\n  forwards  {} of {} not proven settled",
             plain(&self.name),
             plain(identity),
             plain(&self.seed_origin),
@@ -59,10 +77,18 @@ impl NodeState {
             number(self.refused),
             self.channels,
             sat(self.channels_sat),
+            number(self.exposure_sat),
+            sat(self.guaranteed_sat),
             number(self.outflow_sat),
             sat(self.outflow_limit_sat),
             number(self.fees_sat),
             sat(self.fees_limit_sat),
+            number(self.unauthorized_sat),
+            sat(self.unauthorized_limit_sat),
+            number(self.unexplained_sat),
+            sat(self.unexplained_limit_sat),
+            number(self.provisional_sat),
+            sat(self.provisional_limit_sat),
         )
     }
 }

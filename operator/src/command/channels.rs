@@ -1,0 +1,52 @@
+//! `strongroom channels`
+
+use clap::Args;
+use serde::Serialize;
+use strongroom_policy::NodeName;
+use strongroom_proto::strongroom::v1::ChannelsRequest;
+use strongroom_proto::strongroom::v1::channels_client::ChannelsClient;
+
+use super::channel::state::ChannelState;
+use crate::answer::Answer;
+use crate::cli::Global;
+use crate::daemon::open;
+use crate::failure::Failure;
+
+const AFTER: &str = "\
+`ours` is our output on the peer's latest commitment, `guaranteed` the least
+that any commitment ever paid us: nothing proves to a signer that an old one
+was revoked. T0 means that the checks rest on lnd's requests alone; POLICY.md
+says what that leaves open.";
+
+/// Channels by the signer's own books.
+#[derive(Args)]
+#[command(after_long_help = AFTER)]
+pub struct Channels {
+    /// Only this node's.
+    #[arg(long, value_name = "NODE")]
+    node: Option<NodeName>,
+}
+
+#[derive(Serialize)]
+struct Known {
+    channels: Vec<ChannelState>,
+}
+
+impl Channels {
+    /// Does it.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let node = self.node.map_or_else(String::new, String::from);
+        let request = ChannelsRequest { node, channel: String::new() };
+        let answer = ChannelsClient::new(open(&global.socket).await?).list(request).await?.into_inner();
+        Known { channels: answer.channels.into_iter().map(ChannelState::from).collect() }.give(global.json)
+    }
+}
+
+impl Answer for Known {
+    fn words(&self) -> String {
+        if self.channels.is_empty() {
+            return "no channel was seen yet".to_owned();
+        }
+        self.channels.iter().map(ChannelState::words).collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,81 @@
+//! The operator's view of channels: `strongroom.v1.Channels`.
+
+use std::sync::Arc;
+
+use bitcoin::hex::DisplayHex as _;
+use strongroom_policy::Frozen;
+use strongroom_proto::strongroom::v1::channels_server::Channels;
+use strongroom_proto::strongroom::v1::{Channel, ChannelsRequest, ChannelsResponse, Htlc};
+use tokio::sync::oneshot;
+use tonic::{Request, Response, Status};
+
+use crate::appliance::Appliance;
+use crate::journal::{Inquiry, KnownChannel};
+
+/// Answers what the books know of channels.
+pub struct ChannelsDoor {
+    appliance: Arc<Appliance>,
+}
+
+impl ChannelsDoor {
+    /// The door to `appliance`.
+    pub fn new(appliance: Arc<Appliance>) -> Self {
+        Self { appliance }
+    }
+}
+
+/// What the checks rest on: requests alone, until lnd's own backups are read.
+const TIER: &str = "T0";
+
+#[tonic::async_trait]
+impl Channels for ChannelsDoor {
+    async fn list(&self, request: Request<ChannelsRequest>) -> Result<Response<ChannelsResponse>, Status> {
+        let ChannelsRequest { node, channel } = request.into_inner();
+        let node = super::node_or_all(&node)?;
+        let only: Option<bitcoin::OutPoint> = match channel.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|e| {
+                Status::invalid_argument(format!("{text:?} is not a funding outpoint, as txid:index: {e}"))
+            })?),
+        };
+        let (reply, channels) = oneshot::channel();
+        self.appliance.journal()?.ask(Inquiry::Channels(node, reply))?;
+        let channels = channels.await.map_err(|_| Status::failed_precondition("the journal is closing"))?;
+        let wanted = channels.iter().filter(|known| only.is_none_or(|only| only == known.view.channel));
+        Ok(Response::new(ChannelsResponse { channels: wanted.map(channel_of).collect() }))
+    }
+}
+
+fn channel_of(known: &KnownChannel) -> Channel {
+    let view = &known.view;
+    Channel {
+        node: known.node.to_string(),
+        channel: view.channel.to_string(),
+        capacity_sat: view.capacity.to_sat(),
+        funded_by_us: known.funded_by_us,
+        balance_sat: view.balance.to_sat(),
+        guaranteed_sat: view.guaranteed.to_sat(),
+        htlcs: view
+            .htlcs
+            .iter()
+            .map(|htlc| Htlc {
+                offered_by_us: htlc.offered_by_us,
+                amount_sat: htlc.amount.to_sat(),
+                payment_hash160: htlc.payment_hash160.to_lower_hex_string(),
+                cltv_expiry: htlc.cltv_expiry,
+            })
+            .collect(),
+        their_number: view.their_number,
+        our_number: view.our_number,
+        tier: TIER.to_owned(),
+        frozen: match view.frozen {
+            None => String::new(),
+            Some(Frozen::MutualClose) => "a mutual close was signed".to_owned(),
+            Some(Frozen::OwnCommitment { number }) => format!("own commitment {number} was signed"),
+        },
+        closing: view.closing,
+        provisional_sat: view.provisional.to_sat(),
+        last_activity: known.last_activity,
+        exposure_sat: view.exposure().to_sat(),
+    }
+}
