@@ -83,7 +83,7 @@ impl Trial {
             Ok(())
         })?;
         let accounts = trial.daemon.accounts()?;
-        let commitments = source.commitments(requests)?.1;
+        let commitments = source.commitments(requests)?;
         trial.requests = commitments
             .iter()
             .enumerate()

@@ -67,7 +67,7 @@ impl Bed {
 
     /// A new commitment is signed: the daemon is well.
     fn still_signs(&mut self) -> Result<()> {
-        let (_, commitments) = self.source.commitments(1)?;
+        let commitments = self.source.commitments(1)?;
         let answer = self.ask_framed(SIGN_PSBT, commitments[0].clone())?;
         ensure!(answer.code == 0, "a good request is refused: {}", answer.message);
         Ok(())
@@ -271,7 +271,7 @@ fn strangers_get_nothing_and_stop_no_one() -> Result<()> {
             ("an expired macaroon", Some(hex::encode(std::fs::read(short)?))),
             ("a revoked macaroon", Some(hex::encode(std::fs::read(revoked)?))),
         ];
-        let (_, requests) = bed.source.commitments(cases.len())?;
+        let requests = bed.source.commitments(cases.len())?;
         for ((what, macaroon), request) in cases.into_iter().zip(requests.iter()) {
             let mut metadata = HeaderMap::new();
             if let Some(macaroon) = macaroon {
@@ -387,7 +387,7 @@ fn a_killed_hsm_seals_and_can_be_unsealed() -> Result<()> {
         bed.still_signs()?;
         drop(server);
         until_true(15, "sealed", || Ok(bed.daemon.status()?["state"] == "sealed"))?;
-        let (_, commitments) = bed.source.commitments(1)?;
+        let commitments = bed.source.commitments(1)?;
         let answer = bed.ask_framed(SIGN_PSBT, commitments[0].clone())?;
         ensure!(
             answer.code == PERMISSION_DENIED && answer.message.contains("sealed"),
@@ -410,7 +410,7 @@ fn a_full_disk_refuses_and_loses_nothing() -> Result<()> {
         let daemon = Strongroomd::start_empty(dir, &policy, token, launch)?;
         daemon.add_alice(Some(TEST_MASTER_KEY))?;
         let mut bed = Bed::over(daemon)?;
-        let (_, requests) = bed.source.commitments(60)?;
+        let requests = bed.source.commitments(60)?;
         let mut signed = Vec::new();
         for request in &requests[..50] {
             let answer = bed.ask_framed(Operation::SignCommitment.method(), request.clone())?;

@@ -96,15 +96,30 @@ impl RequestSource {
         Ok(calls)
     }
 
-    /// `count` commitments with one HTLC each: (HTLC requests, commitment requests).
-    pub fn commitments(&mut self, count: usize) -> Result<(Requests, Requests)> {
+    /// `count` commitments without HTLCs.
+    pub fn commitments(&mut self, count: usize) -> Result<Requests> {
+        let commitments = (0..count).map(|_| {
+            let (channel, number) = self.next();
+            Ok(sign_psbt(&self.channels[channel].plain_commitment(number)?))
+        });
+        Ok(Arc::new(commitments.collect::<Result<_>>()?))
+    }
+
+    /// The channel and the number of the next commitment: each channel's turn in a row.
+    fn next(&mut self) -> (usize, u64) {
+        let n = self.next_commitment;
+        self.next_commitment += 1;
+        ((n % u64::from(CHANNELS)) as usize, 1 + n / u64::from(CHANNELS))
+    }
+
+    /// `count` commitments with one HTLC each: (HTLC requests, commitment requests). A signer that validates signs a
+    /// commitment only after its HTLC.
+    pub fn pairs(&mut self, count: usize) -> Result<(Requests, Requests)> {
         let mut htlcs = Vec::with_capacity(count);
         let mut commitments = Vec::with_capacity(count);
         for _ in 0..count {
-            let n = self.next_commitment;
-            self.next_commitment += 1;
-            let channel = &self.channels[(n % u64::from(CHANNELS)) as usize];
-            let pair = channel.pair(1 + n / u64::from(CHANNELS))?;
+            let (channel, number) = self.next();
+            let pair = self.channels[channel].pair(number)?;
             htlcs.push(sign_psbt(&pair.htlc));
             commitments.push(sign_psbt(&pair.commitment));
         }
