@@ -13,6 +13,7 @@ mod fixture;
 pub mod messages;
 pub mod psbt;
 pub mod script;
+pub mod vls;
 pub mod weight;
 
 pub use accounts::{AccountPath, Accounts, AccountsError, Mark, UnknownKey};
@@ -20,3 +21,4 @@ pub use books::{Authorization, AuthorizationError, Step, Terms};
 pub use channels::{ChannelView, Channels, HtlcView, Learned};
 pub use classify::KnownTransactions;
 pub use psbt::{AnswerError, Limits, Malformed, SignRequest, SpendSignature, ToSign, TweakData};
+pub use vls::Vls;

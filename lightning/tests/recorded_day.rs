@@ -1,23 +1,24 @@
 //! A recorded day of a real lnd with its own signer: every request is understood, every digest is what lnd's signer
 //! signed, and every answer is lnd's to the byte.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use bitcoin::bip32::Xpub;
+use bitcoin::bip32::{ChildNumber, Xpriv, Xpub};
 use bitcoin::{Amount, OutPoint, TxOut, Txid};
 use secp256k1::{Message, PublicKey, SECP256K1, XOnlyPublicKey, ecdsa, schnorr};
 use serde_json::Value;
 use strongroom_lightning::messages::{MessageForm, recognise};
 use strongroom_lightning::psbt::TapSpend;
+use strongroom_lightning::vls::Places;
 use strongroom_lightning::{
     AccountPath, Accounts, Channels, KnownTransactions, Learned, Limits, SignRequest, SpendSignature, Terms,
-    ToSign,
+    ToSign, Vls,
 };
 use strongroom_policy::case::{MessageKind, Spend};
-use strongroom_policy::{KeyLocator, KeyPath};
+use strongroom_policy::{KeyLocator, KeyPath, Policy, Profile, SpendAsk};
 
 struct Signed(HashMap<Txid, Vec<TxOut>>);
 
@@ -223,6 +224,7 @@ struct Day {
     ever_withheld: usize,
     unexplained: Amount,
     offered: Amount,
+    judges: Judges,
 }
 
 impl Day {
@@ -255,6 +257,7 @@ impl Day {
             self.offered += step.update.unauthorized();
             learned = learned.and(step.learned);
         }
+        self.judges.judge(request, &ask, &self.channels, &self.accounts, &self.signed);
         self.signed.0.insert(ask.txid, request.transaction().output.clone());
         self.keep(&name(&ask.spend), learned);
         true
@@ -286,6 +289,7 @@ fn every_request_is_understood_and_every_answer_is_lnds() {
         ever_withheld: 0,
         unexplained: Amount::ZERO,
         offered: Amount::ZERO,
+        judges: Judges::new(),
     };
     for (method, request, response) in requests() {
         match method.as_str() {
@@ -331,6 +335,104 @@ fn every_request_is_understood_and_every_answer_is_lnds() {
     assert!(day.ever_withheld > 50);
     assert!(day.offered > Amount::from_sat(100_000));
     assert_eq!(day.unexplained, Amount::ZERO);
+    day.judges.rest();
+}
+
+/// VLS, which has nothing against the day; and, that this says something, VLS where it has.
+struct Judges {
+    policy: Policy,
+    vls: Vls,
+    kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    unpleased: [Vls; 2],
+    strangers: Accounts,
+    refused: BTreeSet<String>,
+}
+
+/// Kinds of spend that VLS judges at all; the others are our own commitments and what lies on them.
+const JUDGED: [&str; 8] = [
+    "justice",
+    "mutual close",
+    "onchain",
+    "sweep Anchor",
+    "sweep Delayed",
+    "sweep ToRemote",
+    "their commitment",
+    "their htlc",
+];
+
+impl Judges {
+    fn new() -> Self {
+        let regtest = bitcoin::Network::Regtest;
+        let policy =
+            Policy::from_toml(&Profile::Cautious.render(strongroom_policy::Network::Regtest)).unwrap();
+        let mut limits = policy.vls().clone();
+        // The day's user opened channels with a gift of this much.
+        limits.max_push_sat = 4_000_000.try_into().unwrap();
+        let strangers = strangers();
+        let node = strangers.public_key(&KeyPath::Lightning(KeyLocator { family: 6, index: 0 })).unwrap();
+        let vls = Vls::new(limits.clone(), regtest, node);
+        // The chain far ahead, so that every HTLC has expired; and no feerate permitted.
+        let mut far = Vls::new(limits.clone(), regtest, node);
+        let _ = far.connect(&bitcoin::constants::genesis_block(regtest), 1_000_000).unwrap();
+        limits.max_commitment_sat_per_kw = 0;
+        limits.max_close_sat_per_kw = 0;
+        limits.max_sweep_sat_per_kw = 0;
+        limits.max_onchain_sat_per_kw = 0;
+        let unpleased = [Vls::new(limits, regtest, node), far];
+        Self { policy, vls, kept: BTreeMap::new(), unpleased, strangers, refused: BTreeSet::new() }
+    }
+
+    fn judge(
+        &mut self,
+        request: &SignRequest,
+        ask: &SpendAsk,
+        channels: &Channels,
+        accounts: &Accounts,
+        signed: &Signed,
+    ) {
+        let funded_by_us = match &ask.spend {
+            Spend::CounterpartyCommitment { channel, .. }
+            | Spend::CounterpartyHtlc { channel, .. }
+            | Spend::MutualClose { channel, .. } => signed.output(channel).map(|output| output.value),
+            _ => None,
+        };
+        let funded_by_us = funded_by_us.unwrap_or(Amount::ZERO);
+        let allowed = self.policy.allowlist();
+        let places = Places { accounts, allowed, network: bitcoin::Network::Regtest };
+        let nowhere = Places { accounts: &self.strangers, ..places };
+        for other in &mut self.unpleased {
+            let judged = other.judge(request, ask, channels, funded_by_us, nowhere);
+            if !judged.violations.is_empty() {
+                self.refused.insert(name(&ask.spend));
+            }
+            other.learn(judged.taught);
+        }
+        let judged = self.vls.judge(request, ask, channels, funded_by_us, places);
+        assert_eq!(judged.violations, [], "VLS refuses lnd's {}: {ask:?}", name(&ask.spend));
+        self.kept.extend(judged.taught.records());
+        self.vls.learn(judged.taught);
+    }
+
+    fn rest(self) {
+        assert_eq!(self.refused.iter().map(String::as_str).collect::<Vec<_>>(), JUDGED);
+        assert!(self.kept.len() > 2, "VLS learned of {} channels", self.kept.len());
+        let node =
+            self.strangers.public_key(&KeyPath::Lightning(KeyLocator { family: 6, index: 0 })).unwrap();
+        assert!(Vls::load(self.policy.vls().clone(), bitcoin::Network::Regtest, node, self.kept).is_ok());
+    }
+}
+
+/// Accounts of another seed: to it, none of the day's coins come home.
+fn strangers() -> Accounts {
+    let master = Xpriv::new_master(bitcoin::NetworkKind::Test, &[9; 32]).unwrap();
+    let wallet = [49, 84, 86].map(|purpose| AccountPath { purpose, coin: 0, account: 0 });
+    let families = (0..=9).map(|account| AccountPath { purpose: 1017, coin: 1, account });
+    let xpub = |path: AccountPath| {
+        let steps = [path.purpose, path.coin, path.account];
+        let steps = steps.map(|step| ChildNumber::from_hardened_idx(step).unwrap());
+        (path, Xpub::from_priv(SECP256K1, &master.derive_priv(SECP256K1, &steps).unwrap()))
+    };
+    Accounts::with_lookahead(wallet.into_iter().chain(families).map(xpub).collect(), 1).unwrap()
 }
 
 /// Every kind of request that the recorded day has; no other, and no "unknown".

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::Amount;
 
-use crate::file::{Allowed, Mode, Places, PolicyError, PolicyFile};
+use crate::file::{Allowed, Mode, Places, PolicyError, PolicyFile, VlsLimits};
 use crate::key_group::KeyGroup;
 use crate::network::Network;
 use crate::rules;
@@ -34,6 +34,7 @@ impl Policy {
             return Err(at.error(file.profile.span(), problem));
         }
         let modes = modes(&file, &at)?;
+        file.vls.check(network, &at)?;
         let allowed = Allowed::read(&file.allowlist, network, &at)?;
         ecdh_keys(&file, &at)?;
         Ok(Self { file, allowed, modes })
@@ -69,6 +70,11 @@ impl Policy {
     /// The file's tables.
     pub fn file(&self) -> &PolicyFile {
         &self.file
+    }
+
+    /// Limits of the Validating Lightning Signer's rules.
+    pub fn vls(&self) -> &VlsLimits {
+        &self.file.vls
     }
 
     /// Destinations that may be paid without limit.

@@ -21,6 +21,8 @@ use crate::psbt::{SignRequest, ToSign};
 use crate::weight;
 use role::Role;
 
+pub(crate) use peer_htlc::htlc_of;
+
 /// Transactions that we recorded when we signed them, by [`SpendAsk::txid`]; the journal keeps them. All kinds but
 /// the peer's HTLC transactions must be among them: a commitment that is neither recorded nor the latest counts as
 /// one that lnd has yet to ask for.

@@ -7,7 +7,9 @@ use strongroom_policy::case::{Destination, Spend, SweepOf};
 
 use super::{Finding, Scene, Unfit, outputs, sweep};
 use crate::channels::{Change, Channel, HtlcAnswer};
+use crate::psbt::SignRequest;
 use crate::script::{Htlc, HtlcKind};
+use crate::vls::HtlcFacts;
 
 const SIGHASH_ALL: u8 = 0x01;
 const SIGHASH_SINGLE_ANYONECANPAY: u8 = 0x83;
@@ -102,6 +104,19 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
         found.changes.push(Change::HtlcAnswered { commitment, vout, answer: Box::new(answer) });
     }
     Ok(found)
+}
+
+/// The HTLC of a request that was recognised as the peer's HTLC transaction. Offered by the peer, its expiry is the
+/// locktime of the transaction that takes it back.
+pub(crate) fn htlc_of(request: &SignRequest) -> Option<HtlcFacts> {
+    let signed = request.to_sign().first()?;
+    let htlc = Htlc::parse(signed.script.as_bytes())?;
+    let (offered_by_us, cltv_expiry) = match htlc.kind {
+        HtlcKind::Received { cltv_expiry } => (true, cltv_expiry),
+        HtlcKind::Offered => (false, request.transaction().lock_time.to_consensus_u32()),
+    };
+    let amount = request.spent().get(signed.index)?.output.value;
+    Some(HtlcFacts { offered_by_us, amount, payment_hash160: htlc.payment_hash160, cltv_expiry })
 }
 
 /// The channel, and whether the commitment is its latest. The commitment tells for certain; before it is asked

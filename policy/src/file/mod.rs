@@ -9,6 +9,7 @@ mod grant;
 mod limit;
 mod place;
 mod sections;
+mod vls;
 
 pub use allowlist::{Allowed, AllowlistEntry};
 pub use error::PolicyError;
@@ -18,5 +19,6 @@ pub use sections::{
     Channels, Closing, CommitmentFees, Ecdh, FeeLimits, Fees, MessageKindName, Messages, Mode, Musig2,
     Outflow, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,
 };
+pub use vls::{ChainView, MAY_BE_REPORTED, VlsLimits};
 
 pub(crate) use place::Places;

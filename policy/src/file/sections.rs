@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::{AllowlistEntry, FeeRateLimit, Grant, Sats};
+use super::{AllowlistEntry, FeeRateLimit, Grant, Sats, VlsLimits};
 use crate::case::MessageKind;
 use crate::key_group::KeyGroup;
 use crate::network::Network;
@@ -43,6 +43,8 @@ pub struct PolicyFile {
     pub ecdh: Ecdh,
     /// MuSig2.
     pub musig2: Musig2,
+    /// The Validating Lightning Signer's rules.
+    pub vls: VlsLimits,
     /// Each rule's mode, by tag.
     pub rules: Spanned<BTreeMap<Spanned<String>, Spanned<Mode>>>,
     /// Who may ask for what.

@@ -57,6 +57,13 @@ fn a_bad_value_is_named_with_its_line_and_key() {
         ("ecdh", "keys", "[\"revocation-root\"]", "ecdh.keys", "static-backup"),
         ("musig2", "enabled", "\"no\"", "musig2.enabled", "boolean"),
         ("window", "seconds", "1", "window", "60 to 31,536,000"),
+        ("vls", "mode", "\"warn\"", "vls.mode", "`enforce` or `observe`"),
+        ("vls", "chain", "true", "vls.chain", "string"),
+        ("vls", "max_htlcs", "65536", "vls.max_htlcs", "65536"),
+        ("vls", "min_htlc_expiry_blocks", "2161", "vls.min_htlc_expiry_blocks", "at most"),
+        ("vls", "min_commitment_sat_per_kw", "900001", "vls.min_commitment_sat_per_kw", "900000"),
+        ("vls", "min_sweep_sat_per_kw", "300001", "vls.min_sweep_sat_per_kw", "300000"),
+        ("vls", "report_only", "[\"fee-cap\"]", "vls.report_only", "policy-commitment-retry-same"),
         ("rules", "sighash", "\"warn\"", "rules.sighash", "`enforce` or `observe`"),
         ("grants", "client", "\"*\"", "grants.client", "a-z, 0-9"),
         ("grants", "node", "\"\"", "grants.node", "nor \"*\""),
@@ -161,6 +168,35 @@ fn rules_that_protect_money_are_observed_on_local_networks_only() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn vls_reports_without_refusing_on_local_networks_only() {
+    for network in Network::ALL {
+        let cautious = Profile::Cautious.render(network);
+        for (key, value) in [("mode", "\"observe\""), ("report_only", "[\"policy-sweep-version\"]")] {
+            match Policy::from_toml(&edited_text(cautious.clone(), "vls", key, value)) {
+                Ok(policy) => {
+                    assert!(network.is_local(), "{network}: {key}");
+                    let broken = |tag| crate::Violation::new(crate::Tag(tag), "a", "b");
+                    let (refuses, reported) = policy.vls().split(vec![broken("policy-sweep-version")]);
+                    assert_eq!((refuses.len(), reported.len()), (0, 1));
+                }
+                Err(error) => {
+                    assert!(!network.is_local(), "{network}: {error}");
+                    assert_eq!(error.key, format!("vls.{key}"));
+                    assert!(error.problem.contains(network.as_str()), "{error}");
+                }
+            }
+        }
+        let policy = Policy::from_toml(&cautious).expect("the shipped profile is a policy");
+        let broken = ["policy-sweep-version", "policy-commitment-retry-same", "vls-panic"]
+            .map(|tag| crate::Violation::new(crate::Tag(tag), "a", "b"))
+            .to_vec();
+        let (refuses, reported) = policy.vls().split(broken.clone());
+        assert_eq!(refuses, [broken[0].clone(), broken[2].clone()]);
+        assert_eq!(reported, [broken[1].clone()]);
     }
 }
 

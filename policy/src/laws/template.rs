@@ -1,6 +1,6 @@
 //! The shipped profiles, and the canonical form.
 
-use crate::file::{Mode, PolicyFile};
+use crate::file::{Mode, PolicyFile, VlsLimits};
 use crate::fixture::*;
 use crate::{Network, Policy, Profile, rules};
 
@@ -50,6 +50,7 @@ fn lab_differs_from_cautious_only_in_what_it_observes_and_grants() {
         profile: cautious.profile.clone(),
         rules: cautious.rules.clone(),
         grants: cautious.grants.clone(),
+        vls: VlsLimits { mode: cautious.vls.mode.clone(), ..lab.vls },
         ..lab
     };
     assert_eq!(alike, cautious);

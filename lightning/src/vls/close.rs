@@ -1,0 +1,109 @@
+//! Cooperative closes.
+
+use bitcoin::bip32::DerivationPath;
+use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
+use lightning_signer::policy::validator::EnforcementState;
+use lightning_signer::tx::tx::CommitmentInfo2;
+use strongroom_policy::Violation;
+
+use super::commitment::{cut_off, setup};
+use super::facts::ChannelFacts;
+use super::places::{Decided, Places};
+use super::rules::refused;
+use super::{Vls, tags};
+
+/// Less than any close weighs.
+const LEAST_WEIGHT: u64 = 200;
+
+impl Vls {
+    /// What VLS has against a mutual close.
+    ///
+    /// VLS compares it with the latest commitments of both sides. Ours is never shown; in its place stands the peer's,
+    /// mirrored, for this one question: the comparison is made, but once. Who pays the fee decides which side's balance
+    /// must be exact; where no request told who funded the channel, either may.
+    pub fn mutual_close(
+        &self,
+        channel: &ChannelFacts,
+        transaction: &Transaction,
+        places: Places<'_>,
+    ) -> Vec<Violation> {
+        let outputs = &transaction.output[..];
+        if outputs.len() > 2 {
+            return vec![refused(tags::CLOSE_FORM, format!("{} outputs", outputs.len()))];
+        }
+        let latest = self.channels.get(&channel.funding);
+        let Some(state) = latest.and_then(|latest| mirrored(&latest.state)) else {
+            let value = format!("a close of {}, of which no commitment is known", channel.funding);
+            return vec![refused(tags::CLOSE_VALUE, value)];
+        };
+        let paid = outputs.iter().try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
+        if let Some(fee) = paid.and_then(|paid| channel.capacity.checked_sub(paid))
+            && cut_off(fee, LEAST_WEIGHT)
+        {
+            return vec![refused(tags::CLOSE_FEE, format!("a fee of {} sat", fee.to_sat()))];
+        }
+        let wallet = Decided { places, scripts: Vec::new() };
+        let funders = match channel.we_funded {
+            Some(we) => vec![we],
+            None => vec![false, true],
+        };
+        let mut first = None;
+        for (ours, theirs) in assignments(outputs, places) {
+            for we_funded in &funders {
+                let channel = ChannelFacts { we_funded: Some(*we_funded), ..channel.clone() };
+                let setup = setup(&channel, Amount::ZERO, self.node);
+                let found = self.rules.close.ask(false, |vls| {
+                    vls.validate_mutual_close_tx(
+                        &wallet,
+                        &setup,
+                        &state,
+                        sats(ours),
+                        sats(theirs),
+                        &script(ours),
+                        &script(theirs),
+                        &DerivationPath::master(),
+                    )
+                });
+                if found.is_empty() {
+                    return found;
+                }
+                first.get_or_insert(found);
+            }
+        }
+        first.unwrap_or_default()
+    }
+}
+
+/// The state with the peer's commitment seen from our side in place of ours; `None` if there is none.
+fn mirrored(state: &EnforcementState) -> Option<EnforcementState> {
+    let theirs = state.current_counterparty_commit_info.as_ref()?;
+    let mut state = state.clone();
+    state.current_holder_commit_info = Some(CommitmentInfo2::new(
+        false,
+        theirs.to_broadcaster_value_sat,
+        theirs.to_countersigner_value_sat,
+        theirs.received_htlcs.clone(),
+        theirs.offered_htlcs.clone(),
+        theirs.feerate_per_kw,
+    ));
+    Some(state)
+}
+
+/// Which output is ours and which the peer's: every way there is, that with an output to a place of ours first.
+fn assignments<'a>(outputs: &'a [TxOut], places: Places<'_>) -> Vec<(Option<&'a TxOut>, Option<&'a TxOut>)> {
+    let (a, b) = (outputs.first(), outputs.get(1));
+    let is_ours = |output: Option<&TxOut>| output.is_some_and(|output| places.has(&output.script_pubkey));
+    if is_ours(b) && !is_ours(a) || b.is_none() && !is_ours(a) {
+        vec![(b, a), (a, b)]
+    } else {
+        vec![(a, b), (b, a)]
+    }
+}
+
+fn sats(output: Option<&TxOut>) -> u64 {
+    output.map_or(0, |output| output.value.to_sat())
+}
+
+fn script(output: Option<&TxOut>) -> Option<ScriptBuf> {
+    output.map(|output| output.script_pubkey.clone())
+}
