@@ -1,12 +1,14 @@
-//! Time that VLS's rules take for one commitment of the peer's, by its HTLCs: `cargo run --release --example vls_speed`.
+//! Time that VLS's rules take for one commitment of the peer's, by its HTLCs, and for a block:
+//! `cargo run --release -p strongroom-lightning --example vls_speed`.
 
 #![expect(clippy::print_stdout, reason = "it is its output")]
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash as _;
-use bitcoin::{Amount, Network, OutPoint, Txid};
+use bitcoin::{Amount, Block, Network, OutPoint, Txid};
 use secp256k1::PublicKey;
 use strongroom_lightning::Vls;
 use strongroom_lightning::vls::{ChannelFacts, CommitmentFacts, HtlcFacts};
@@ -35,6 +37,42 @@ fn main() {
             "{htlcs:4} HTLCs: judged in {judged:7.1} µs; written and learned in {learned:7.1} µs, {stored} bytes"
         );
     }
+    let mut vls = Vls::new(limits, Network::Regtest, generator());
+    let genesis = genesis_block(Network::Regtest);
+    let _ = vls.connect(&genesis, 0).expect("the first block");
+    for index in 0..500u32 {
+        let mut facts = commitment(0, 0);
+        facts.channel.funding = OutPoint { txid: Txid::hash(&index.to_be_bytes()), vout: 0 };
+        vls.learn(vls.learns(&facts));
+    }
+    let block = full_block(&genesis);
+    let start = Instant::now();
+    let _ = vls.connect(&block, 1).expect("the next block");
+    println!(
+        "a block of {} transactions, 500 channels watched: {:.1} ms",
+        block.txdata.len(),
+        start.elapsed().as_secs_f64() * 1e3
+    );
+}
+
+/// A block as full as bitcoin's, with regtest's work.
+fn full_block(genesis: &Block) -> Block {
+    let mut block = genesis.clone();
+    let coinbase = genesis.txdata[0].clone();
+    for index in 0..4_000u32 {
+        let mut transaction = coinbase.clone();
+        let spent = |vout| OutPoint { txid: Txid::hash(&index.to_le_bytes()), vout };
+        transaction.input = (1..3)
+            .map(|vout| bitcoin::TxIn { previous_output: spent(vout), ..coinbase.input[0].clone() })
+            .collect();
+        block.txdata.push(transaction);
+    }
+    block.header.prev_blockhash = genesis.block_hash();
+    block.header.merkle_root = block.compute_merkle_root().expect("it has transactions");
+    while block.header.validate_pow(block.header.target()).is_err() {
+        block.header.nonce += 1;
+    }
+    block
 }
 
 /// Microseconds, the mean of the better half of ten rounds.

@@ -134,6 +134,17 @@ fn a_panic_of_the_tracker_changes_nothing() {
     assert_eq!(vls.chain.as_ref().unwrap().funding(&funding).unwrap().confirmed, Some(201));
 }
 
+/// Difficulty is set anew with every 2,016th block; on regtest to what it was.
+#[test]
+fn a_new_period_of_difficulty_goes_on() {
+    let mut vls = vls();
+    let mut miner = Miner::at(2_013);
+    let _ = vls.connect(&miner.tip, 2_013).unwrap();
+    for height in 2_014..=2_018 {
+        let _ = vls.connect(&miner.mine(vec![]), height).unwrap();
+    }
+}
+
 #[test]
 fn networks_whose_difficulty_vls_does_not_know_are_refused() {
     for network in [Network::Signet, Network::Testnet4] {
