@@ -108,6 +108,14 @@ fn node() -> NodeStatus {
         fees_sat: 3000,
         fees_limit_sat: 50_000,
         last_request: 1_767_225_600,
+        exposure_sat: 3_100_000,
+        guaranteed_sat: 2_900_000,
+        provisional_sat: 40_000,
+        provisional_limit_sat: 50_000_000,
+        unauthorized_sat: 250_000,
+        unauthorized_limit_sat: 10_000_000,
+        unexplained_sat: 12,
+        unexplained_limit_sat: 1_000_000,
     }
 }
 
