@@ -102,6 +102,93 @@ pub enum Event {
         /// What it is for.
         label: String,
     },
+    /// The chain is followed from here: at first, or from the block that an operator accepted.
+    ChainAnchored {
+        /// Height of the tip.
+        height: u32,
+        /// Hash of the tip.
+        block: String,
+    },
+    /// Blocks were undone for a branch with more work.
+    ChainReorganised {
+        /// Blocks undone.
+        depth: u32,
+        /// Height of the last block in common.
+        fork: u32,
+        /// Tip before.
+        from: String,
+        /// Tip after.
+        to: String,
+        /// Watched outpoints that were confirmed and are not any more.
+        unconfirmed: Vec<String>,
+    },
+    /// bitcoind was silent for too long: nothing is known of the chain since.
+    ChainStale {
+        /// Height of the last block known; absent if none is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        height: Option<u32>,
+        /// Why, as far as known.
+        because: String,
+    },
+    /// bitcoind's answer failed a check, and was not taken in.
+    ChainRefused {
+        /// The check, as `wrong-network`, `proof-of-work`.
+        name: String,
+        /// What was found and what is allowed.
+        because: String,
+    },
+    /// bitcoind agrees with the chain followed again, after silence or refusal.
+    ChainFollowed {
+        /// Height of the tip.
+        height: u32,
+        /// Hash of the tip.
+        block: String,
+    },
+    /// bitcoind left the chain followed further back than is followed: nothing is taken in until an operator decides.
+    ChainContradicted {
+        /// The check, as `deep-reorganisation`.
+        name: String,
+        /// What was found and what is allowed.
+        because: String,
+    },
+    /// An operator accepted another chain.
+    ChainAccepted {
+        /// The block to follow it from.
+        block: String,
+        /// What stood against it.
+        against: String,
+    },
+    /// A channel's funding output is in a block.
+    FundingConfirmed {
+        /// Its outpoint.
+        channel: String,
+        /// Height of the block.
+        height: u32,
+        /// What it pays, satoshi.
+        sat: u64,
+        /// It has the amount and the script that were signed for.
+        as_signed: bool,
+    },
+    /// A channel's funding output is spent in a block.
+    ChannelClosed {
+        /// The funding outpoint.
+        channel: String,
+        /// What spends it.
+        txid: String,
+        /// Height of the block.
+        height: u32,
+        /// What that is, as `mutual-close`, `holder-commitment`, `counterparty-commitment`.
+        with: String,
+    },
+    /// An HTLC runs out soon, and nothing was signed for it.
+    DeadlineNear {
+        /// The funding outpoint of its channel.
+        channel: String,
+        /// Height from which the other side can take it.
+        expiry: u32,
+        /// Height of the tip.
+        height: u32,
+    },
 }
 
 impl Event {
@@ -120,6 +207,16 @@ impl Event {
             Event::MacaroonMinted { .. } => "macaroon-minted",
             Event::MacaroonRevoked { .. } => "macaroon-revoked",
             Event::PaymentAuthorized { .. } => "payment-authorized",
+            Event::ChainAnchored { .. } => "chain-anchored",
+            Event::ChainReorganised { .. } => "chain-reorganised",
+            Event::ChainStale { .. } => "chain-stale",
+            Event::ChainRefused { .. } => "chain-refused",
+            Event::ChainFollowed { .. } => "chain-followed",
+            Event::ChainContradicted { .. } => "chain-contradicted",
+            Event::ChainAccepted { .. } => "chain-accepted",
+            Event::FundingConfirmed { .. } => "funding-confirmed",
+            Event::ChannelClosed { .. } => "channel-closed",
+            Event::DeadlineNear { .. } => "deadline-near",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{self, channel, journal, macaroon, node, payments, policy};
+use crate::command::{self, chain, channel, journal, macaroon, node, payments, policy};
 use crate::daemon::SOCKET;
 use crate::failure::Failure;
 
@@ -86,7 +86,7 @@ pub enum Command {
     Unseal(command::unseal::Unseal),
     /// Wipe every secret from the daemon's memory; requests are refused until it is unsealed.
     Seal(command::seal::Seal),
-    /// State of keys, nodes, limits, policy, journal and token.
+    /// State of keys, nodes, limits, policy, journal, chain and token.
     Status(command::status::Status),
     /// Channels by the signer's own books.
     Channels(command::channels::Channels),
@@ -99,6 +99,9 @@ pub enum Command {
     /// Write, check and show policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Decide about the chain that is followed.
+    #[command(subcommand)]
+    Chain(chain::Chain),
     /// Read, export and verify the journal.
     #[command(subcommand)]
     Journal(journal::Journal),
@@ -120,6 +123,7 @@ impl Command {
             Self::Channel(command) => command.run(global).await,
             Self::Payments(command) => command.run(global).await,
             Self::Policy(command) => command.run(global).await,
+            Self::Chain(command) => command.run(global).await,
             Self::Journal(command) => command.run(global).await,
             Self::Version(command) => command.run(global).await,
         }

@@ -1,5 +1,7 @@
 //! The daemon's configuration: one TOML file, every key known, no limit left to a default.
 
+mod bitcoind;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use strongroom_hsm::TokenUri;
+
+pub use bitcoind::Bitcoind;
 
 /// `strongroom.toml`.
 #[derive(Debug, Deserialize)]
@@ -20,6 +24,8 @@ pub struct Config {
     pub operator: OperatorDoor,
     /// Prometheus metrics; absent for none.
     pub metrics: Option<Metrics>,
+    /// The appliance's own bitcoind; absent for none: then nothing is known of the chain.
+    pub bitcoind: Option<Bitcoind>,
     /// Sizes and counts.
     pub limits: Limits,
 }
@@ -242,7 +248,7 @@ impl Config {
                 "a loopback address: metrics name amounts and have no authentication",
             )?;
         }
-        Ok(())
+        self.bitcoind.as_ref().map_or(Ok(()), |bitcoind| bitcoind.check(file))
     }
 }
 
@@ -250,7 +256,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(super) const GOOD: &str = r#"
 [appliance]
 state_dir = "/var/lib/strongroom"
 policy = "/etc/strongroom/policy.toml"

@@ -2,6 +2,7 @@
 //! the keyring that signs, and the gRPC doors.
 
 pub mod appliance;
+pub mod chain;
 pub mod config;
 pub mod daemon;
 pub mod doors;

@@ -5,6 +5,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::journal::{CHAIN_STATES, ChainReport};
+
 /// All metrics of the daemon.
 pub struct Metrics {
     registry: Registry,
@@ -42,6 +44,16 @@ pub struct Metrics {
     pub unauthorized_sat: IntGaugeVec,
     /// Balance gone without an HTLC in the window.
     pub unexplained_sat: IntGaugeVec,
+    /// Height of the chain followed; 0 while there is none.
+    pub chain_height: IntGauge,
+    /// Seconds since the time in the tip.
+    pub chain_tip_age: IntGauge,
+    /// 1 for the state that the chain is in, 0 for all others.
+    pub chain_state: IntGaugeVec,
+    /// Reorganisations followed.
+    pub chain_reorganisations: IntCounter,
+    /// HTLC deadlines that came near with nothing signed.
+    pub deadlines_near: IntCounter,
 }
 
 impl Metrics {
@@ -69,11 +81,11 @@ impl Metrics {
             Ok::<_, prometheus::Error>(metric)
         };
         let seconds = || vec![0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0];
-        let token_failures = IntCounter::new(
-            "strongroom_token_failures_total",
-            "heartbeats of the PKCS#11 token that failed",
-        )?;
-        registry.register(Box::new(token_failures.clone()))?;
+        let counter = |name: &str, help: &str| {
+            let metric = IntCounter::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
         Ok(Self {
             decisions: counters(
                 "strongroom_decisions_total",
@@ -98,7 +110,10 @@ impl Metrics {
                 vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0],
             )?,
             unsealed: gauge("strongroom_unsealed", "1 while keys are open")?,
-            token_failures,
+            token_failures: counter(
+                "strongroom_token_failures_total",
+                "heartbeats of the PKCS#11 token that failed",
+            )?,
             journal_size: gauge("strongroom_journal_leaves", "leaves in the journal")?,
             observed_rules: gauges("strongroom_observed_rule", "rules that only observe", &["rule"])?,
             outflow_sat: gauges("strongroom_outflow_sat", "paid out in the rolling window", &["node"])?,
@@ -120,8 +135,28 @@ impl Metrics {
                 "channel balance gone without an HTLC in the rolling window",
                 &["node"],
             )?,
+            chain_height: gauge("strongroom_chain_height", "height of the chain followed")?,
+            chain_tip_age: gauge("strongroom_chain_tip_age_seconds", "since the time in the tip")?,
+            chain_state: gauges("strongroom_chain_state", "1 for the state the chain is in", &["state"])?,
+            chain_reorganisations: counter("strongroom_chain_reorganisations_total", "branches followed")?,
+            deadlines_near: counter(
+                "strongroom_deadlines_near_total",
+                "HTLC deadlines that came near with nothing signed",
+            )?,
             registry,
         })
+    }
+
+    /// Sets what is told of the chain at `now`, Unix seconds.
+    pub fn set_chain(&self, chain: &ChainReport, now: u64) {
+        for state in CHAIN_STATES {
+            self.chain_state.with_label_values(&[state]).set(i64::from(state == chain.state));
+        }
+        if let Some(tip) = chain.tip {
+            self.chain_height.set(i64::from(tip.height));
+            let age = now.saturating_sub(u64::from(tip.time));
+            self.chain_tip_age.set(i64::try_from(age).unwrap_or(i64::MAX));
+        }
     }
 
     /// The text format that Prometheus scrapes.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
-pub use requests::{CHANNELS, Operation, RequestSource, sign_psbt};
+pub use requests::{CHANNELS, Operation, RequestSource, reservation, sign_psbt};
 pub use shapes::{BenchChannel, CommitmentPair, wallet_spend};
 
 use crate::grpc::Channel;

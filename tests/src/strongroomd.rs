@@ -91,6 +91,8 @@ pub struct Launch {
     pub module: Option<PathBuf>,
     /// Ignore SIGXFSZ, so that a file-size limit acts as a full disk does.
     pub file_size_is_an_error: bool,
+    /// Further tables of the configuration.
+    pub tables: String,
 }
 
 /// A running `strongroomd` with one node, `alice`.
@@ -142,11 +144,12 @@ impl Strongroomd {
              [lnd]\nlisten = \"127.0.0.1:{port}\"\nhosts = [\"127.0.0.1\", \"localhost\"]\n\
              [operator]\nsocket = \"{socket}\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
              [limits]\nmax_connections = 12000\nmax_request_bytes = 4194304\nmax_queue = 4096\ndeadline_ms = 3000\n\
-             min_free_disk_mib = 16\nmax_musig2_sessions = 1000\nmusig2_session_seconds = 600\n",
+             min_free_disk_mib = 16\nmax_musig2_sessions = 1000\nmusig2_session_seconds = 600\n{tables}",
             state = dir.join("state").display(),
             policy = dir.join("policy.toml").display(),
             uri = token.uri_through(launch.module.as_deref())?,
             socket = dir.join("operator.sock").display(),
+            tables = launch.tables,
         );
         std::fs::write(dir.join("strongroom.toml"), config)?;
         let mut daemon = Self {

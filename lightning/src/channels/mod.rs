@@ -8,7 +8,7 @@ mod view;
 
 use std::collections::{BTreeMap, HashMap};
 
-use bitcoin::{Amount, OutPoint, Txid};
+use bitcoin::{Amount, OutPoint, TxOut, Txid};
 use strongroom_policy::KeyLocator;
 
 pub use change::Learned;
@@ -138,6 +138,22 @@ impl Channels {
     /// What the first commitment of the peer's paid us: what we keep of a channel that we funded, less its fee.
     pub fn first_to_remote(&self, channel: &OutPoint) -> Option<Amount> {
         self.channels.get(channel)?.record.first_to_remote
+    }
+
+    /// The funding output of a channel, as its commitments were signed for.
+    pub fn funding_output(&self, channel: &OutPoint) -> Option<TxOut> {
+        let channel = self.channels.get(channel)?;
+        Some(TxOut { value: channel.record.capacity, script_pubkey: channel.funding_script_pubkey.clone() })
+    }
+
+    /// The funding outpoints of all channels seen, closed ones among them.
+    pub fn fundings(&self) -> impl Iterator<Item = OutPoint> {
+        self.channels.keys().copied()
+    }
+
+    /// Whether `txid` is the channel's latest commitment, the peer's or ours, that was signed.
+    pub fn is_latest_commitment(&self, channel: &OutPoint, txid: &Txid) -> bool {
+        self.by_commitment.get(txid) == Some(channel)
     }
 
     /// The channel whose latest commitment, the peer's or ours, has this id.

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod chain;
 pub mod channel;
 pub mod channels;
 pub mod init;

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 use strongroom_proto::strongroom::v1::{StatusRequest, StatusResponse};
 
+use super::chain::state::ChainState;
 use super::node::state::NodeState;
 use crate::answer::Answer;
 use crate::cli::Global;
@@ -11,7 +12,7 @@ use crate::daemon::connect;
 use crate::failure::Failure;
 use crate::wording::{list, number, plain, time};
 
-/// State of keys, nodes, limits, policy, journal and token.
+/// State of keys, nodes, limits, policy, journal, chain and token.
 #[derive(Args)]
 pub struct Status {}
 
@@ -31,6 +32,7 @@ struct State {
     journal_size: u64,
     journal_head: String,
     journal_fault: String,
+    chain: ChainState,
     nodes: Vec<NodeState>,
 }
 
@@ -59,6 +61,7 @@ impl From<StatusResponse> for State {
             journal_size: answer.journal_size,
             journal_head: answer.journal_head,
             journal_fault: answer.journal_fault,
+            chain: ChainState::from(answer.chain.unwrap_or_default()),
             nodes: answer.nodes.into_iter().map(NodeState::from).collect(),
         }
     }
@@ -98,6 +101,7 @@ impl Answer for State {
             text +=
                 &format!("\n         TAKES NO RECORDS, so nothing is signed: {}", plain(&self.journal_fault));
         }
+        text += &format!("\nchain    {}", self.chain.words());
         for node in &self.nodes {
             text += &format!("\n\n{}", node.words());
         }

@@ -22,6 +22,7 @@ pub struct Seen {
     pub pins: Vec<Vec<u8>>,
     pub added: Vec<String>,
     pub minted: Vec<String>,
+    pub accepted: Vec<String>,
     refuse: bool,
     break_exports: bool,
 }
@@ -147,6 +148,17 @@ impl Operator for Answers {
             network: "regtest".into(),
             listen: "127.0.0.1:10019".into(),
             journal_fault: "disk full".into(),
+            chain: Some(ChainStatus {
+                state: "contradicting".into(),
+                because: "reorganisation of 7 blocks\x1b[2J".into(),
+                height: Some(850_000),
+                block: "00ab".into(),
+                tip_time: 1_767_225_600,
+                agreed_ms: Some(2_345),
+                reorganisations: 1,
+                watched: 12,
+                pending: 3,
+            }),
         })
     }
 
@@ -234,6 +246,14 @@ impl Operator for Answers {
         _: Request<MacaroonRevokeRequest>,
     ) -> Result<Response<MacaroonRevokeResponse>, Status> {
         self.give(MacaroonRevokeResponse {})
+    }
+
+    async fn chain_accept(
+        &self,
+        request: Request<ChainAcceptRequest>,
+    ) -> Result<Response<ChainAcceptResponse>, Status> {
+        self.seen().accepted.push(request.into_inner().block);
+        self.give(ChainAcceptResponse {})
     }
 
     async fn policy_show(

@@ -21,7 +21,13 @@ fn folder() -> TempDir {
 fn a_refusal_is_told_with_its_own_exit_code() {
     let door = Door::open();
     door.refuse_everything();
-    for command in [&["status"][..], &["seal"], &["node", "list"], &["macaroon", "revoke", "x"]] {
+    for command in [
+        &["status"][..],
+        &["seal"],
+        &["node", "list"],
+        &["macaroon", "revoke", "x"],
+        &["chain", "accept", "x"],
+    ] {
         let Run { code, out, err } = run(&door, command);
         assert_eq!((code, out.as_str()), (4, ""), "{command:?}: {err}");
         assert_eq!(err, format!("strongroom: {SEALED}\n"));
@@ -169,6 +175,17 @@ fn macaroons_are_minted_to_a_file_and_listed() {
 }
 
 #[test]
+fn a_chain_is_accepted_by_the_hash_of_a_block() {
+    let door = Door::open();
+    let Run { code, out, err } = run(&door, &["chain", "accept", "00ab"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("followed from block 00ab"), "{out}");
+    assert_eq!(door.seen().accepted, ["00ab"]);
+    assert_eq!(run(&door, &["chain", "accept", "00ab", "--json"]).json()["block"], "00ab");
+    assert_eq!(run(&door, &["chain", "accept"]).code, 2);
+}
+
+#[test]
 fn status_in_words_and_in_json() {
     let door = Door::open();
     let words = run(&door, &["status"]).out;
@@ -178,6 +195,8 @@ fn status_in_words_and_in_json() {
     assert_eq!(json["observed_rules"][0], "fee-cap");
     assert_eq!(json["nodes"][0]["outflow_limit_sat"], 5_000_000);
     assert_eq!(json["token_heartbeat_ms"], 1234);
+    assert_eq!(json["chain"]["state"], "contradicting");
+    assert_eq!(json["chain"]["height"], 850_000);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bitcoin::BlockHash;
 use strongroom_audit as audit;
 use strongroom_hsm::{
     AuditPublicKey, Capabilities, Initialised, LockedBytes, Pin, SealContext, SealedBlob, Token,
@@ -24,6 +25,7 @@ pub use macaroons::{MacaroonInfo, Macaroons, RegisterError};
 pub use node::OpenNode;
 pub use nodes::{Added, SeedFrom};
 
+use crate::chain::{Following, Poller};
 use crate::config::{Config, Limits};
 use crate::doors::tls::Identity;
 use crate::journal::{Journal, Opening};
@@ -74,6 +76,8 @@ struct Open {
     keeper: Mutex<Option<std::thread::JoinHandle<()>>>,
     macaroons: Macaroons,
     nodes: RwLock<Vec<Arc<OpenNode>>>,
+    /// Follows the chain until it is dropped.
+    poller: Mutex<Option<Poller>>,
 }
 
 /// The appliance.
@@ -106,6 +110,9 @@ impl Appliance {
         policy_digest: [u8; 32],
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, ApplianceError> {
+        if config.bitcoind.is_some() && policy.network().address_network().is_none() {
+            return Err(ApplianceError::State(format!("[bitcoind]: no bitcoind is on {}", policy.network())));
+        }
         let dir = StateDir::open(&config.appliance.state_dir)?;
         let identity = Identity::open(&dir.tls(), &config.lnd.hosts)
             .map_err(|e| ApplianceError::State(e.to_string()))?;
@@ -294,6 +301,7 @@ impl Appliance {
             // The rest of the deadline is for the record and the signature.
             patience_ms: self.config.limits.deadline_ms * 5 / 6,
             metrics: self.metrics.clone(),
+            following: self.following(),
         })
         .map_err(|e| ApplianceError::Journal(e.to_string()))?;
         let open = Arc::new(Open {
@@ -302,6 +310,7 @@ impl Appliance {
             keeper: Mutex::new(Some(keeper)),
             macaroons,
             nodes: RwLock::default(),
+            poller: Mutex::default(),
         });
         let mut names = Vec::new();
         for node in self.dir.node_files()? {
@@ -312,11 +321,27 @@ impl Appliance {
         }
         let event = audit::Event::Unsealed { nodes: names.iter().map(ToString::to_string).collect() };
         open.journal.note(event).map_err(ApplianceError::Journal)?;
+        if let Some(following) = self.following() {
+            let poller = Poller::start(&following, open.journal.clone())
+                .map_err(|e| ApplianceError::State(format!("following the chain: {e}")))?;
+            *open.poller.lock().unwrap_or_else(PoisonError::into_inner) = Some(poller);
+        }
         *self.last_heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = State::Open(open);
         self.metrics.unsealed.set(1);
         tracing::info!(nodes = names.len(), "unsealed");
         Ok(names)
+    }
+
+    /// The bitcoind to follow, if one is configured.
+    fn following(&self) -> Option<Following> {
+        let network = self.policy.network().address_network()?;
+        self.config.bitcoind.as_ref()?.following(network)
+    }
+
+    /// Follows the chain from `block` on, after a contradiction.
+    pub fn accept_block(&self, block: BlockHash) -> Result<(), ApplianceError> {
+        self.opened()?.journal.accept_block(block).map_err(ApplianceError::Journal)
     }
 
     /// The store; one that was sealed a moment ago may still be closing.
@@ -345,6 +370,8 @@ impl Appliance {
         for node in open.nodes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             node.wipe();
         }
+        // No more questions: whoever asks again after the next unsealing has a journal of its own.
+        drop(open.poller.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.metrics.unsealed.set(0);
         tracing::warn!(because, "sealed");
         let because = because.to_owned();

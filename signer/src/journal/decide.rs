@@ -6,7 +6,7 @@ use strongroom_policy::{Ask, Case, Facts, KeyLocator, Operation, Verdict};
 
 use super::approved::Approved;
 use super::books::Allowances;
-use super::effects::{put_allowances, put_learned};
+use super::effects::{channel_of, put_allowances, put_learned};
 use super::flows::Flows;
 use super::job::{Asked, Reply};
 use super::leaves;
@@ -170,6 +170,11 @@ impl Keeper {
             if let Some(flows) = flows {
                 books.flows = flows;
             }
+        }
+        if let Ask::Spend(ask) = &case.ask
+            && let Some(channel) = channel_of(&ask.spend).filter(|_| allowed)
+        {
+            self.watch_channel(&case.node, channel, true);
         }
         if allowed {
             self.release(reply, Approved::new(request, leaf), waits == Waits::Flush);

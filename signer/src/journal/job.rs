@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bitcoin::BlockHash;
 use strongroom_audit as audit;
 use strongroom_lightning::Accounts;
 use strongroom_policy::{ClientName, NodeName, Operation};
 use tokio::sync::oneshot;
 
 use super::record::{Decided, Wake};
+use crate::chain::{NotTaken, Stand, Update};
 use crate::keyring::{EcdhRequest, MessageRequest, Musig2Request};
 use crate::refusal::Refusal;
 use strongroom_lightning::SignRequest;
@@ -69,6 +71,15 @@ pub enum Job {
     },
     /// Commitments were withheld long enough.
     GiveUp,
+    /// What the poller learned from bitcoind.
+    Chain {
+        /// It.
+        update: Box<Update>,
+        /// Where the journal's stand goes.
+        done: std::sync::mpsc::SyncSender<Result<Stand, NotTaken>>,
+    },
+    /// An operator names the block to follow the chain from, after a contradiction.
+    AcceptBlock(BlockHash, Wake),
     /// What the journal knows of itself.
     Report(oneshot::Sender<super::Report>),
     /// A question about channels and payments, or an authorisation.

@@ -9,6 +9,15 @@ use strongroom_policy::{ClientName, NodeName};
 /// Leaves, by index.
 pub(super) const LEAF: &[u8] = b"L";
 
+/// Headers of the chain followed, by height.
+pub(super) const BLOCK: &[u8] = b"B";
+
+/// Outpoints watched on the chain.
+pub(super) const WATCH: &[u8] = b"O";
+
+/// How things stand with the chain.
+pub(super) const CHAIN: &[u8] = b"H";
+
 /// A leaf.
 pub(super) fn leaf(index: u64) -> Vec<u8> {
     [LEAF, &index.to_be_bytes()].concat()
@@ -65,4 +74,26 @@ pub(super) fn flows(node: &NodeName) -> Vec<u8> {
 /// How far each branch of a node's keys was used.
 pub(super) fn marks(node: &NodeName) -> Vec<u8> {
     [b"W", node.as_str().as_bytes()].concat()
+}
+
+/// The header of the block at this height.
+pub(super) fn block(height: u32) -> Vec<u8> {
+    [BLOCK, &height.to_be_bytes()].concat()
+}
+
+/// The height in a header's name.
+pub(super) fn height_of(key: &[u8]) -> Option<u32> {
+    key.strip_prefix(BLOCK)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+/// An outpoint watched, of whatever node: the chain has one story for all.
+pub(super) fn watch(outpoint: &OutPoint) -> Vec<u8> {
+    [WATCH, outpoint.txid.as_byte_array().as_slice(), &outpoint.vout.to_be_bytes()].concat()
+}
+
+/// The outpoint in a watch's name.
+pub(super) fn outpoint_of(key: &[u8]) -> Option<OutPoint> {
+    let (txid, vout) = key.strip_prefix(WATCH)?.split_first_chunk::<32>()?;
+    let vout = u32::from_be_bytes(vout.try_into().ok()?);
+    Some(OutPoint { txid: Txid::from_byte_array(*txid), vout })
 }

@@ -13,6 +13,7 @@ mod job;
 mod keys;
 mod leaves;
 mod ledger;
+mod onchain;
 mod reader;
 mod record;
 mod spend;
@@ -23,6 +24,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
+use bitcoin::BlockHash;
 use strongroom_audit as audit;
 use strongroom_lightning::Accounts;
 use strongroom_policy::{NodeName, Operation, Policy};
@@ -32,8 +34,10 @@ pub use approved::Approved;
 pub use books::BooksReport;
 pub use inquiry::{Inquiry, KnownChannel, KnownPayment};
 pub use job::{Asked, Job, Reply, Subject};
+pub use onchain::{ChainReport, STATES as CHAIN_STATES};
 pub use record::{Decided, Durability};
 
+use crate::chain::{Following, NotHanded, NotTaken, Stand, Update};
 use crate::line::Client;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
@@ -55,6 +59,8 @@ pub struct Opening {
     pub patience_ms: u64,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
+    /// The bitcoind whose chain is followed; the poller is started by whoever opens the journal.
+    pub following: Option<Following>,
 }
 
 /// What the journal knows of itself.
@@ -66,6 +72,8 @@ pub struct Report {
     pub fault: Option<String>,
     /// Each open node's books.
     pub books: Vec<BooksReport>,
+    /// How things stand with the chain.
+    pub onchain: ChainReport,
 }
 
 /// A journal that cannot be opened.
@@ -125,6 +133,26 @@ impl Journal {
         self.queue
             .send(Job::Note(Box::new(event), Some(wake)))
             .map_err(|_| "the journal is closed".to_owned())?;
+        outcome.recv().map_err(|_| "the journal is closed".to_owned())?
+    }
+
+    /// Hands in what was learned from bitcoind, and waits for where the journal then stands.
+    pub fn chain(&self, update: Update) -> Result<Result<Stand, NotTaken>, NotHanded> {
+        let (done, outcome) = sync_channel(1);
+        match self.queue.try_send(Job::Chain { update: Box::new(update), done }) {
+            Ok(()) => outcome.recv().map_err(|_| NotHanded::Closed),
+            Err(TrySendError::Full(Job::Chain { update, .. })) => Err(NotHanded::Busy(update)),
+            Err(_) => Err(NotHanded::Closed),
+        }
+    }
+
+    /// Follows the chain from `block` on, after a contradiction; returns when that is durable.
+    pub fn accept_block(&self, block: BlockHash) -> Result<(), String> {
+        let (done, outcome) = sync_channel(1);
+        let wake = Box::new(move |result| {
+            let _ = done.send(result);
+        });
+        self.queue.send(Job::AcceptBlock(block, wake)).map_err(|_| "the journal is closed".to_owned())?;
         outcome.recv().map_err(|_| "the journal is closed".to_owned())?
     }
 

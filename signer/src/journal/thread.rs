@@ -15,6 +15,7 @@ use super::books::{Allowances, Books};
 use super::flows::Flows;
 use super::gossip::Tallies;
 use super::job::Job;
+use super::onchain::Onchain;
 use super::record::Wake;
 use super::withheld::Withheld;
 use super::{OpenError, Opening, Report, keys, leaves};
@@ -32,6 +33,8 @@ pub(super) struct Keeper {
     pub(super) tallies: Tallies,
     pub(super) withheld: Withheld,
     pub(super) metrics: Arc<Metrics>,
+    /// What is known of the chain.
+    pub(super) onchain: Onchain,
     /// Unix milliseconds; never runs back while the journal is open.
     now: u64,
     /// A write failed: memory and disk may differ, so nothing is decided until the store is opened again.
@@ -57,13 +60,14 @@ const MARKS_EVERY_MS: u64 = 5_000;
 impl Keeper {
     /// Reads the end of the chain and records the start.
     pub(super) fn open(opening: Opening) -> Result<Self, OpenError> {
-        let Opening { store, origin, policy, policy_digest, metrics, patience_ms, .. } = opening;
+        let Opening { store, origin, policy, policy_digest, metrics, patience_ms, following, .. } = opening;
         let mut chain = audit::Chain::genesis(&origin);
         if let Some((_, bytes)) = store.last(keys::LEAF).map_err(|e| OpenError(e.to_string()))? {
             let leaf = audit::Leaf::parse(&bytes).map_err(|e| OpenError(format!("last leaf: {e}")))?;
             chain = audit::Chain { size: leaf.index, head: leaf.prev };
             chain.append(&bytes);
         }
+        let onchain = Onchain::open(store.as_ref(), following.as_ref(), clock_ms()).map_err(OpenError)?;
         let mut keeper = Self {
             store,
             chain,
@@ -73,6 +77,7 @@ impl Keeper {
             tallies: Tallies::default(),
             withheld: Withheld::new(patience_ms),
             metrics,
+            onchain,
             now: 0,
             torn: None,
             starved: None,
@@ -186,8 +191,7 @@ impl Keeper {
     }
 
     fn tick(&mut self) {
-        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let clock = u64::try_from(clock.as_millis()).unwrap_or(u64::MAX);
+        let clock = clock_ms();
         // A clock set back must not stop time: it then goes on at its own pace until the clock has caught up.
         let passed = u64::try_from(self.ticked.elapsed().as_millis()).unwrap_or(0);
         if passed > 0 || clock > self.now {
@@ -245,13 +249,20 @@ impl Keeper {
             Job::OpenNode { node, accounts, done } => {
                 let _ = done.send(self.open_node(node, accounts));
             }
+            Job::Chain { update, done } => {
+                let _ = done.send(self.chain_update(*update));
+            }
+            Job::AcceptBlock(block, done) => self.accept_block(block, done),
             Job::Report(reply) => {
+                self.tell_silence();
                 let now = self.now();
                 let report = Report {
                     chain: self.chain,
                     fault: self.fault(),
                     books: self.books.iter().map(|(node, b)| b.report(node, &self.policy, now)).collect(),
+                    onchain: self.onchain.report(self.now_ms()),
                 };
+                self.metrics.set_chain(&report.onchain, now);
                 for books in &report.books {
                     let sat = |a: bitcoin::Amount| i64::try_from(a.to_sat()).unwrap_or(i64::MAX);
                     let node = [books.node.as_str()];
@@ -281,14 +292,29 @@ impl Keeper {
     }
 
     /// Writes one leaf and what belongs to it. On `Err` nothing was written and nothing in memory changed.
-    pub(super) fn record(&mut self, event: audit::Event, mut batch: Batch) -> Result<u64, Refusal> {
+    pub(super) fn record(&mut self, event: audit::Event, batch: Batch) -> Result<u64, Refusal> {
+        self.record_all([event], batch)
+    }
+
+    /// The same with any number of leaves, or none. Returns the index of the first.
+    pub(super) fn record_all(
+        &mut self,
+        events: impl IntoIterator<Item = audit::Event>,
+        mut batch: Batch,
+    ) -> Result<u64, Refusal> {
         if let Some(fault) = self.fault() {
             return Err(Refusal::NotRecorded(fault));
         }
         let mut chain = self.chain;
         let index = chain.size;
-        let recorded = chain.record(self.now, event);
-        batch.put(keys::leaf(index), recorded.bytes);
+        for event in events {
+            let at = chain.size;
+            let recorded = chain.record(self.now, event);
+            batch.put(keys::leaf(at), recorded.bytes);
+        }
+        if batch.is_empty() {
+            return Ok(index);
+        }
         match self.store.apply(batch) {
             Ok(()) => {
                 self.starved = None;
@@ -353,7 +379,8 @@ impl Keeper {
 
     fn open_node(&mut self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
         let books = self.read_books(&node, accounts)?;
-        self.books.insert(node, books);
+        self.books.insert(node.clone(), books);
+        self.watch_channels(&node);
         Ok(())
     }
 
@@ -404,4 +431,10 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Unix milliseconds by the system's clock.
+fn clock_ms() -> u64 {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(clock.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::appliance::{Appliance, ApplianceError, SeedFrom, unix_now};
+use crate::journal::ChainReport;
 
 /// Answers the operator's CLI.
 pub struct OperatorDoor {
@@ -107,7 +108,8 @@ impl Operator for OperatorDoor {
             observed_rules: policy.observed_rules().iter().map(|t| t.0.to_owned()).collect(),
             journal_size: report.as_ref().map_or(0, |r| r.chain.size),
             journal_head: report.as_ref().map_or_else(String::new, |r| hex::encode(r.chain.head.0)),
-            journal_fault: report.and_then(|r| r.fault).unwrap_or_default(),
+            journal_fault: report.as_ref().and_then(|r| r.fault.clone()).unwrap_or_default(),
+            chain: Some(chain_status(report.map(|r| r.onchain))),
             nodes: self.node_statuses().await,
             network: policy.network().to_string(),
             listen: self.appliance.config().lnd.listen.to_string(),
@@ -205,6 +207,13 @@ impl Operator for OperatorDoor {
         Ok(Response::new(MacaroonRevokeResponse {}))
     }
 
+    async fn chain_accept(&self, request: Request<ChainAcceptRequest>) -> Answer<ChainAcceptResponse> {
+        let block = request.into_inner().block;
+        let block = block.parse().map_err(|e| Status::invalid_argument(format!("block {block:?}: {e}")))?;
+        self.blocking(move |appliance| appliance.accept_block(block)).await?;
+        Ok(Response::new(ChainAcceptResponse {}))
+    }
+
     async fn policy_show(&self, _: Request<PolicyShowRequest>) -> Answer<PolicyShowResponse> {
         let (policy, toml, digest) = self.appliance.policy();
         Ok(Response::new(PolicyShowResponse {
@@ -247,6 +256,24 @@ impl Operator for OperatorDoor {
             }
         });
         Ok(Response::new(ReceiverStream::new(chunks)))
+    }
+}
+
+/// `None` while sealed, or while the journal is too busy to say.
+fn chain_status(report: Option<ChainReport>) -> ChainStatus {
+    let Some(report) = report else {
+        return ChainStatus { state: "unfollowed".to_owned(), ..ChainStatus::default() };
+    };
+    ChainStatus {
+        state: report.state.to_owned(),
+        because: report.because,
+        height: report.tip.map(|tip| tip.height),
+        block: report.tip.map_or_else(String::new, |tip| tip.hash.to_string()),
+        tip_time: report.tip.map_or(0, |tip| u64::from(tip.time)),
+        agreed_ms: report.agreed_ms_ago,
+        reorganisations: report.reorganisations,
+        watched: report.watched as u64,
+        pending: report.pending as u64,
     }
 }
 

@@ -88,8 +88,7 @@ impl RequestSource {
     pub fn preface(&self) -> Result<Vec<(&'static str, Bytes)>> {
         let mut calls = Vec::new();
         for (channel, index) in self.channels.iter().zip(1u8..) {
-            let reservation = shared_key(&channel.multisig, None, 5, index);
-            calls.push((Operation::DeriveSharedKey.method(), reservation));
+            calls.push((Operation::DeriveSharedKey.method(), reservation(channel, index)));
             let first = sign_psbt(&channel.plain_commitment(0)?);
             calls.push((Operation::SignCommitment.method(), first));
         }
@@ -167,6 +166,11 @@ impl RequestSource {
         }
         Ok(Arc::new(requests))
     }
+}
+
+/// A framed reservation of the channel with key index `index`: ECDH of the revocation root with our multisig key.
+pub fn reservation(channel: &BenchChannel, index: u8) -> Bytes {
+    shared_key(&channel.multisig, None, 5, index)
 }
 
 /// A framed `SignPsbtRequest`.

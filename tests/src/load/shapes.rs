@@ -9,10 +9,11 @@ use bitcoin::hashes::{Hash, hash160, ripemd160, sha256};
 use bitcoin::opcodes::all as op;
 use bitcoin::psbt::raw::Key;
 use bitcoin::script::{Builder, PushBytesBuf};
-use bitcoin::secp256k1::{PublicKey, Scalar, Secp256k1, SecretKey, VerifyOnly};
+use bitcoin::secp256k1::{Message, PublicKey, Scalar, Secp256k1, SecretKey, VerifyOnly};
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{
-    Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, WPubkeyHash, Witness,
-    absolute::LockTime, transaction::Version,
+    Address, Amount, Network, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid,
+    WPubkeyHash, Witness, absolute::LockTime, ecdsa, transaction::Version,
 };
 use serde_json::Value;
 
@@ -35,6 +36,7 @@ pub struct BenchChannel {
     to_remote: ScriptBuf,
     anchors: [ScriptBuf; 2],
     obfuscator: u64,
+    peer: SecretKey,
     peer_points: Vec<PublicKey>,
     secp: Secp256k1<VerifyOnly>,
 }
@@ -55,13 +57,16 @@ impl BenchChannel {
         let htlc_base = key(&secp, accounts, 2, index)?;
         let payment_base = key(&secp, accounts, 3, index)?;
         let signing = Secp256k1::signing_only();
-        let point = |label: &str, n: u32| {
+        let secret = |label: &str, n: u32| {
             let seed = sha256::Hash::hash(format!("{label} {index} {n}").as_bytes());
-            let secret = SecretKey::from_slice(&seed.to_byte_array())
-                .context("a hash is a valid secret key but for a chance of 2^-128")?;
-            Ok::<_, anyhow::Error>(PublicKey::from_secret_key(&signing, &secret))
+            SecretKey::from_slice(&seed.to_byte_array())
+                .context("a hash is a valid secret key but for a chance of 2^-128")
         };
-        let peer = point("peer funding", 0)?;
+        let point = |label: &str, n: u32| {
+            Ok::<_, anyhow::Error>(PublicKey::from_secret_key(&signing, &secret(label, n)?))
+        };
+        let peer_secret = secret("peer funding", 0)?;
+        let peer = PublicKey::from_secret_key(&signing, &peer_secret);
         let mut ordered = [multisig, peer];
         ordered.sort_by_key(PublicKey::serialize);
         let funding_script = Builder::new()
@@ -87,9 +92,54 @@ impl BenchChannel {
             htlc_base,
             to_remote: to_remote.to_p2wsh(),
             obfuscator: 0x0000_5a5a_0000_0000 | (u64::from(index) * 0x9e37),
+            peer: peer_secret,
             peer_points: (0..64).map(|n| point("peer point", n)).collect::<Result<_>>()?,
             secp,
         })
+    }
+
+    /// The same channel on a funding output that is on a chain.
+    pub fn on(mut self, funding: OutPoint) -> Self {
+        self.funding = funding;
+        self
+    }
+
+    /// The funding outpoint.
+    pub fn funding(&self) -> OutPoint {
+        self.funding
+    }
+
+    /// What the channel is funded with, and where to.
+    pub fn funding_address(&self) -> Result<(String, u64)> {
+        let address = Address::p2wsh(&self.funding_script, Network::Regtest);
+        Ok((address.to_string(), CAPACITY))
+    }
+
+    /// The commitment in a SignPsbt answer, with the peer's signature beside ours: ready for the chain.
+    pub fn completed(&self, answer: &[u8]) -> Result<Transaction> {
+        let start = answer.windows(5).position(|w| w == b"psbt\xff").context("an answer without a PSBT")?;
+        // What follows the PSBT in the answer is no part of it.
+        let psbt = Psbt::deserialize_from_reader(&mut &answer[start..])?;
+        let input = psbt.inputs.first().context("a PSBT without inputs")?;
+        let ours = input.partial_sigs.values().next().context("no signature of ours")?.serialize().to_vec();
+        let mut spend = psbt.unsigned_tx.clone();
+        let hash = SighashCache::new(&spend).p2wsh_signature_hash(
+            0,
+            &self.funding_script,
+            Amount::from_sat(CAPACITY),
+            EcdsaSighashType::All,
+        )?;
+        let signing = Secp256k1::signing_only();
+        let theirs = ecdsa::Signature::sighash_all(
+            signing.sign_ecdsa(&Message::from_digest(hash.to_byte_array()), &self.peer),
+        );
+        let peer = PublicKey::from_secret_key(&signing, &self.peer);
+        let mut signed = [(self.multisig.serialize(), ours), (peer.serialize(), theirs.serialize().to_vec())];
+        signed.sort();
+        let [(_, first), (_, second)] = signed;
+        spend.input[0].witness =
+            Witness::from_slice(&[Vec::new(), first, second, self.funding_script.to_bytes()]);
+        Ok(spend)
     }
 
     /// Commitment `number` without HTLCs; number 0 is the channel's first.

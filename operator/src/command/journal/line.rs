@@ -43,6 +43,16 @@ fn event(event: &Event) -> String {
                 if label.is_empty() { String::new() } else { format!(", {}", plain(label)) },
             )
         }
+        Event::ChainAnchored { .. }
+        | Event::ChainReorganised { .. }
+        | Event::ChainStale { .. }
+        | Event::ChainRefused { .. }
+        | Event::ChainFollowed { .. }
+        | Event::ChainContradicted { .. }
+        | Event::ChainAccepted { .. }
+        | Event::FundingConfirmed { .. }
+        | Event::ChannelClosed { .. }
+        | Event::DeadlineNear { .. } => super::onchain::line(event),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod export;
 pub mod line;
+pub mod onchain;
 pub mod tail;
 pub mod verify;
 
