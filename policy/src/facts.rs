@@ -61,9 +61,23 @@ pub struct Facts {
     pub provisional_total: Amount,
     /// Our balance in the channel this case concerns, by the peer's latest commitment and the HTLCs we offer on it.
     pub channel_balance: Amount,
+    /// How our own view of the chain stands.
+    pub chain: ChainFact,
     /// Our balance in other channels, when an own commitment of theirs above number 0 was approved in the rolling
     /// window.
     pub force_close_value_in_window: Amount,
+}
+
+/// How our own view of the chain stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ChainFact {
+    /// No bitcoind of ours is followed.
+    #[default]
+    Unknown,
+    /// Up to date, by the limits of the policy.
+    Current,
+    /// Not, and why.
+    NotCurrent(String),
 }
 
 /// An output that funds a channel whose first commitment was approved before its funding transaction.

@@ -35,7 +35,7 @@ pub use case::{
     Musig2Step, Operation, OutputFact, SignedInput, Spend, SpendAsk, SweepOf, Tweak,
 };
 pub use charges::Charges;
-pub use facts::{Facts, KnownFunding};
+pub use facts::{ChainFact, Facts, KnownFunding};
 pub use file::{Mode, PolicyError};
 pub use key::{ClientName, KeyLocator, KeyPath, NodeName, WalletPath};
 pub use key_group::KeyGroup;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::Amount;
 
+use crate::file::sections::Chain;
 use crate::file::{Allowed, Mode, Places, PolicyError, PolicyFile, VlsLimits};
 use crate::key_group::KeyGroup;
 use crate::network::Network;
@@ -91,6 +92,11 @@ impl Policy {
     pub fn fees_limit(&self) -> Amount {
         let fees = &self.file.fees;
         fees.wallet.max_in_window_sat.max(fees.closing.max_in_window_sat).amount()
+    }
+
+    /// When the chain is up to date.
+    pub fn chain(&self) -> &Chain {
+        &self.file.chain
     }
 
     /// Most that a node's forwards may have at risk.

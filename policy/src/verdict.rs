@@ -26,6 +26,13 @@ impl Verdict {
     pub fn allowed(&self) -> bool {
         self.enforced.is_empty()
     }
+
+    /// The verdict with what VLS found: what refuses, and what is only written down.
+    pub fn and(mut self, (enforced, observed): (Vec<Violation>, Vec<Violation>)) -> Self {
+        self.enforced.extend(enforced);
+        self.observed.extend(observed);
+        self
+    }
 }
 
 impl Policy {

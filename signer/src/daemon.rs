@@ -91,8 +91,9 @@ pub fn run(config: &Path, check: bool, log_json: bool) -> Result<(), DaemonError
 }
 
 fn logs(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("STRONGROOM_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STRONGROOM_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,fjall=warn,lsm_tree=warn,lightning_signer=error")
+    });
     let logs = tracing_subscriber::fmt()
         // Where a full disk takes no log line, the subscriber's own complaint about it would panic.
         .log_internal_errors(false)

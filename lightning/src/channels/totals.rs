@@ -32,6 +32,16 @@ impl Channels {
         })
     }
 
+    /// HTLCs on the peers' latest commitments of channels for which no close was signed: channel and timeout height.
+    pub fn deadlines(&self) -> Vec<(OutPoint, u32)> {
+        let open = self.channels.values().filter(|channel| !channel.record.closing);
+        open.flat_map(|channel| {
+            let htlcs = channel.record.counterparty.iter().flat_map(|state| &state.htlcs);
+            htlcs.map(|htlc| (channel.record.funding, htlc.cltv_expiry))
+        })
+        .collect()
+    }
+
     /// Forwards that are at risk, `window` being the policy's in seconds and `now` Unix seconds.
     pub fn provisional(&self, now: u64, window: u64) -> Amount {
         self.books.provisional(None, now, window)

@@ -176,6 +176,11 @@ impl Vls {
         Ok(self.moved(&before))
     }
 
+    /// Forgets the chain, for a view that lost its place; the next block connected begins another.
+    pub fn forget_chain(&mut self) {
+        self.chain = None;
+    }
+
     /// A funding output that confirmed before it was watched, as our own bitcoind says; for channels that are older
     /// than our view of the chain.
     pub fn confirmed(&mut self, outpoint: OutPoint, height: u32) -> Taught {

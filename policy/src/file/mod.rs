@@ -8,7 +8,7 @@ mod error;
 mod grant;
 mod limit;
 mod place;
-mod sections;
+pub(crate) mod sections;
 mod vls;
 
 pub use allowlist::{Allowed, AllowlistEntry};

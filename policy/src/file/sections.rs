@@ -29,6 +29,8 @@ pub struct PolicyFile {
     pub fees: Fees,
     /// Channel sizes and numbers.
     pub channels: Channels,
+    /// The chain as our own bitcoind has it.
+    pub chain: Chain,
     /// Lightning payments of our own.
     pub payments: Payments,
     /// Lightning payments of others.
@@ -170,6 +172,20 @@ pub struct Channels {
     pub max_force_closes_in_window: u32,
     /// Our balance in them, together.
     pub max_force_close_value_in_window_sat: Sats,
+}
+
+/// `[chain]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chain {
+    /// Without a bitcoind nothing is opened, forwarded or force-closed.
+    pub required: bool,
+    /// Since our bitcoind last agreed on the tip.
+    pub max_silence_seconds: u64,
+    /// Since the time in the tip's header.
+    pub max_tip_age_seconds: u64,
+    /// An HTLC that runs out within so many blocks is told of.
+    pub deadline_blocks: u32,
 }
 
 /// `[payments]`

@@ -4,7 +4,7 @@ use bitcoin::Weight;
 use proptest::prelude::*;
 
 use crate::case::*;
-use crate::facts::{Facts, KnownFunding};
+use crate::facts::{ChainFact, Facts, KnownFunding};
 use crate::fixture::*;
 use crate::update::{ChannelUpdate, Cover, Frozen, OfferedHtlc};
 use crate::{Mode, Network, Policy, Profile, rules};
@@ -166,6 +166,7 @@ prop_compose! {
 prop_compose! {
     fn facts()(
         update in prop::option::weighted(0.7, updates()),
+        current in prop::bool::weighted(0.9),
         flows in prop::array::uniform5(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
         already_charged in prop::bool::weighted(0.2),
         channel_known in any::<bool>(),
@@ -202,6 +203,7 @@ prop_compose! {
             multisig_answered_by: None,
             musig2_sessions: counts[3],
             update,
+            chain: if current { ChainFact::Current } else { ChainFact::NotCurrent("chance".into()) },
             unexplained_in_window: sat(flows[0]),
             unauthorized_in_window: sat(flows[1]),
             provisional_total: sat(flows[2]),

@@ -1,6 +1,7 @@
 //! The rules: one file, one tag each. A rule reads the case and the facts, and says every way it is violated.
 
 pub mod amount_conflict;
+pub mod chain_current;
 pub mod channel_capacity;
 pub mod channel_frozen;
 pub mod channel_known;
@@ -64,7 +65,7 @@ pub struct Rule {
 }
 
 /// Every rule, in the order of POLICY.md.
-pub static ALL: [Rule; 40] = [
+pub static ALL: [Rule; 41] = [
     grant::RULE,
     unknown_spend::RULE,
     spend_key::RULE,
@@ -77,6 +78,7 @@ pub static ALL: [Rule; 40] = [
     fee_cap::RULE,
     fee_rate::RULE,
     fee_window::RULE,
+    chain_current::RULE,
     channel_capacity::RULE,
     channels_total::RULE,
     funding_reservation::RULE,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitcoin::{Amount, OutPoint};
 use serde::{Deserialize, Serialize};
-use strongroom_lightning::{Accounts, Channels, Mark};
+use strongroom_lightning::{Accounts, Channels, Mark, Vls};
 use strongroom_policy::{Charges, KeyLocator, NodeName, Policy, Velocity, Window};
 
 use super::flows::Flows;
@@ -176,6 +176,7 @@ impl Allowances {
 pub(super) struct Books {
     pub(super) accounts: Arc<Accounts>,
     pub(super) channels: Channels,
+    pub(super) vls: Vls,
     pub(super) allowances: Allowances,
     pub(super) flows: Flows,
     /// How far each branch of keys was used when that was last stored.

@@ -2,11 +2,12 @@
 
 use strongroom_audit as audit;
 use strongroom_lightning::Learned;
-use strongroom_policy::{Ask, Case, Facts, KeyLocator, Operation, Verdict};
+use strongroom_lightning::vls::Taught;
+use strongroom_policy::{Ask, Case, Facts, KeyLocator, NodeName, Operation, Verdict};
 
 use super::approved::Approved;
 use super::books::Allowances;
-use super::effects::{channel_of, put_allowances, put_learned};
+use super::effects::{channel_of, put_allowances, put_learned, put_taught};
 use super::flows::Flows;
 use super::job::{Asked, Reply};
 use super::leaves;
@@ -43,9 +44,18 @@ pub(super) struct Effects {
     pub(super) learned: Option<Learned>,
     pub(super) allowances: Option<Allowances>,
     pub(super) flows: Option<Flows>,
+    /// For VLS.
+    pub(super) taught: Taught,
 }
 
 impl Effects {
+    /// With what VLS is taught.
+    pub(super) fn with(mut self, node: &NodeName, taught: Taught) -> Self {
+        put_taught(&mut self.batch, node, &taught);
+        self.taught = taught;
+        self
+    }
+
     /// Whether the channels learn anything.
     pub(super) fn teaches(&self) -> bool {
         self.learned.as_ref().is_some_and(|learned| !learned.is_empty())
@@ -132,7 +142,7 @@ impl Keeper {
         request: T,
         reply: Reply<T>,
     ) {
-        let Effects { batch, learned, allowances, flows } = effects;
+        let Effects { batch, learned, allowances, flows, taught } = effects;
         let allowed = verdict.allowed();
         self.count(case, verdict);
         if waits == Waits::Count && allowed && verdict.observed.is_empty() {
@@ -170,6 +180,7 @@ impl Keeper {
             if let Some(flows) = flows {
                 books.flows = flows;
             }
+            books.vls.learn(taught);
         }
         if let Ask::Spend(ask) = &case.ask
             && let Some(channel) = channel_of(&ask.spend).filter(|_| allowed)

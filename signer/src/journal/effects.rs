@@ -2,6 +2,7 @@
 
 use bitcoin::OutPoint;
 use bitcoin::consensus::serialize;
+use strongroom_lightning::vls::Taught;
 use strongroom_lightning::{Learned, SignRequest};
 use strongroom_policy::{Case, Facts, NodeName, Spend, SpendAsk, Verdict};
 
@@ -137,6 +138,12 @@ pub(super) fn put_learned(batch: &mut Batch, node: &NodeName, learned: &Learned)
             Some(record) => batch.put(keys::channel(node, &name), record),
             None => batch.remove(keys::channel(node, &name)),
         }
+    }
+}
+
+pub(super) fn put_taught(batch: &mut Batch, node: &NodeName, taught: &Taught) {
+    for (name, record) in taught.records() {
+        batch.put(keys::vls_record(node, &name), record);
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the books and the ledger say of a transaction.
 
 use bitcoin::{Amount, OutPoint};
-use strongroom_policy::{Facts, KnownFunding, NodeName, SpendAsk};
+use strongroom_policy::{ChainFact, Facts, KnownFunding, NodeName, SpendAsk};
 
 use super::effects::{channel_of, costs};
 use super::ledger::{Entry, Pin};
 use super::thread::Keeper;
 use super::{keys, leaves};
+use crate::chain;
 use crate::refusal::Refusal;
 
 impl Keeper {
@@ -18,7 +19,7 @@ impl Keeper {
             return Err(Refusal::Sealed(format!("node {node} is not open")));
         };
         let (now, window) = (self.now(), self.policy.window().seconds());
-        let mut facts = Facts { now, ..Facts::default() };
+        let mut facts = Facts { now, chain: self.chain_fact(), ..Facts::default() };
         (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
         let mut pin = ask.signed.first().map_or(0, |signed| signed.index);
         for (index, input) in ask.inputs.iter().enumerate().filter(|_| costs(&ask.spend)) {
@@ -75,5 +76,19 @@ impl Keeper {
         (facts.unmatched_funding, facts.unmatched_funding_count) = books.allowances.unmatched(now, window);
         facts.open_reservations = books.channels.open_reservations();
         Ok((facts, pin))
+    }
+
+    /// Whether the chain as our bitcoind has it is up to date by the policy's limits.
+    fn chain_fact(&self) -> ChainFact {
+        let Some(view) = self.onchain.view() else { return ChainFact::Unknown };
+        let chain = self.policy.chain();
+        let limits = chain::Limits {
+            agreed_ms: chain.max_silence_seconds.saturating_mul(1_000),
+            tip_seconds: chain.max_tip_age_seconds,
+        };
+        match view.is_current(self.now_ms(), &limits) {
+            Ok(()) => ChainFact::Current,
+            Err(because) => ChainFact::NotCurrent(because.to_string()),
+        }
     }
 }

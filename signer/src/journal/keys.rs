@@ -61,6 +61,16 @@ pub(super) fn channel(node: &NodeName, record: &[u8]) -> Vec<u8> {
     [channels(node).as_slice(), record].concat()
 }
 
+/// Prefix of what VLS is to know of a node again.
+pub(super) fn vls(node: &NodeName) -> Vec<u8> {
+    [b"K", node.as_str().as_bytes(), &[0]].concat()
+}
+
+/// One record of it.
+pub(super) fn vls_record(node: &NodeName, record: &[u8]) -> Vec<u8> {
+    [vls(node).as_slice(), record].concat()
+}
+
 /// A node's allowances.
 pub(super) fn allowances(node: &NodeName) -> Vec<u8> {
     [b"V", node.as_str().as_bytes()].concat()

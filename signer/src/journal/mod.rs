@@ -16,8 +16,10 @@ mod ledger;
 mod onchain;
 mod reader;
 mod record;
+mod reopen;
 mod spend;
 mod thread;
+mod vls_chain;
 mod withheld;
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};

@@ -1,15 +1,17 @@
 //! Decides signatures on transactions, and withholds those whose commitment is not explained yet.
 
 use bitcoin::consensus::deserialize;
-use bitcoin::{OutPoint, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut};
+use strongroom_lightning::vls::Places;
 use strongroom_lightning::{KnownTransactions, SignRequest, Terms};
-use strongroom_policy::{Ask, Case, ClientName, NodeName, Operation, Spend};
+use strongroom_policy::{Ask, Case, ClientName, Facts, Network, NodeName, Operation, Spend, Verdict};
 
 use super::approved::Approved;
 use super::decide::{Effects, Waits, answer};
 use super::job::{Asked, Reply};
 use super::keys;
 use super::thread::Keeper;
+use super::withheld::Wants;
 use crate::refusal::Refusal;
 use crate::store::Store;
 
@@ -48,13 +50,20 @@ impl Keeper {
         };
         let known = Signed { store: self.store.as_ref(), node: &node };
         let (ask, learned) = books.channels.classify(&request, &books.accounts, &known);
+        let funded = super::effects::channel_of(&ask.spend)
+            .map_or(Amount::ZERO, |channel| books.allowances.funded_by_us(channel));
         let terms = Terms {
-            funded_by_us: super::effects::channel_of(&ask.spend)
-                .is_some_and(|channel| books.allowances.funded_by_us(channel) > bitcoin::Amount::ZERO),
+            funded_by_us: funded > Amount::ZERO,
             now: self.now(),
             window: self.policy.window().seconds(),
         };
         let step = books.channels.step(&ask, &learned, terms);
+        let places = Places {
+            accounts: &books.accounts,
+            allowed: self.policy.allowlist(),
+            network: vls_network(self.policy.network()),
+        };
+        let judged = books.vls.judge(&request, &ask, &books.channels, funded, places);
         let (mut facts, pin) = match self.spend_facts(&node, &ask) {
             Ok(found) => found,
             Err(refusal) => return answer(reply, Err(refusal)),
@@ -65,20 +74,19 @@ impl Keeper {
             learned = learned.and(step.learned);
         }
         let case = Case { node, client, operation: Operation::SignPsbt, ask: Ask::Spend(ask) };
-        let verdict = self.policy.decide(&case, &facts);
+        let verdict = self.policy.decide(&case, &facts).and(self.policy.vls().split(judged.violations));
         let Ask::Spend(ask) = &case.ask else { return };
-        if !verdict.allowed()
-            && let Some(update) = facts.update.as_ref().filter(|update| update.may_be_explained())
-            && until > self.now_ms()
+        if until > self.now_ms()
+            && let Some(wants) = wants(&verdict, &facts)
             && self.withheld.has_room()
         {
-            let (txid, wants) = (ask.txid, update.unexplained_outputs);
+            let txid = ask.txid;
             let asked = Asked { node: case.node, client: case.client, request, reply };
             return self.withheld.keep(asked, txid, wants, until);
         }
         let effects = if verdict.allowed() {
             match self.spend_effects(&case, ask, &request, &digest, (&facts, pin), &verdict, learned) {
-                Ok(effects) => effects,
+                Ok(effects) => effects.with(&case.node, judged.taught),
                 Err(refusal) => return answer(reply, Err(refusal)),
             }
         } else {
@@ -100,6 +108,13 @@ impl Keeper {
         if let Some(commitment) = explains
             && let Some((asked, until)) = self.withheld.explained(&case.node, &commitment)
         {
+            self.spend_until(asked, until);
+        }
+    }
+
+    /// Decides again what waits for a block: one may have come.
+    pub(super) fn retry_after_block(&mut self) {
+        for (asked, until) in self.withheld.waiting_for_block() {
             self.spend_until(asked, until);
         }
     }
@@ -143,4 +158,24 @@ impl Keeper {
         // The first record may still be on its way to the disk.
         self.release(reply, Approved::new(request, first), true);
     }
+}
+
+/// What may still turn a refusal into an approval: requests that explain the commitment, or a block, where lnd has seen
+/// the one that confirms a funding before we have.
+fn wants(verdict: &Verdict, facts: &Facts) -> Option<Wants> {
+    if verdict.allowed() {
+        return None;
+    }
+    if let Some(update) = facts.update.as_ref().filter(|update| update.may_be_explained()) {
+        return Some(Wants::Htlcs(update.unexplained_outputs));
+    }
+    verdict.enforced.iter().all(|violation| violation.tag == UNCONFIRMED).then_some(Wants::Block)
+}
+
+/// VLS's tag for a commitment on a funding output that is not known to be confirmed and unspent.
+const UNCONFIRMED: &str = "policy-commitment-spends-active-utxo";
+
+/// The network in VLS's terms; it knows no simnet, whose rules are regtest's.
+pub(super) fn vls_network(network: Network) -> bitcoin::Network {
+    network.address_network().unwrap_or(bitcoin::Network::Regtest)
 }

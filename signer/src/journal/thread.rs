@@ -8,11 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use strongroom_audit as audit;
-use strongroom_lightning::{Accounts, Channels, Mark};
+use strongroom_lightning::Accounts;
 use strongroom_policy::{NodeName, Policy};
 
-use super::books::{Allowances, Books};
-use super::flows::Flows;
+use super::books::Books;
 use super::gossip::Tallies;
 use super::job::Job;
 use super::onchain::Onchain;
@@ -251,6 +250,8 @@ impl Keeper {
             }
             Job::Chain { update, done } => {
                 let _ = done.send(self.chain_update(*update));
+                self.retry_after_block();
+                self.tell_htlc_deadlines();
             }
             Job::AcceptBlock(block, done) => self.accept_block(block, done),
             Job::Report(reply) => {
@@ -382,44 +383,6 @@ impl Keeper {
         self.books.insert(node.clone(), books);
         self.watch_channels(&node);
         Ok(())
-    }
-
-    fn read_books(&self, node: &NodeName, accounts: Arc<Accounts>) -> Result<Books, String> {
-        let prefix = keys::channels(node);
-        let mut records = Vec::new();
-        for entry in self.store.scan(&prefix, &prefix) {
-            let (key, value) = entry.map_err(|e| e.to_string())?;
-            records.push((key[prefix.len()..].to_vec(), value));
-        }
-        let channels = Channels::load(records).map_err(|e| e.to_string())?;
-        let mut allowances = match self.store.get(&keys::allowances(node)).map_err(|e| e.to_string())? {
-            None => Allowances::new(self.policy.window()),
-            Some(value) => {
-                serde_json::from_slice(&value).map_err(|e| format!("allowances of {node}: {e}"))?
-            }
-        };
-        allowances.rewindow(self.now(), self.policy.window());
-        let mut flows = match self.store.get(&keys::flows(node)).map_err(|e| e.to_string())? {
-            None => Flows::new(self.policy.window()),
-            Some(value) => Flows::read(&value).map_err(|e| format!("flows of {node}: {e}"))?,
-        };
-        flows.rewindow(self.now(), self.policy.window());
-        let marks: Vec<Mark> = match self.store.get(&keys::marks(node)).map_err(|e| e.to_string())? {
-            None => Vec::new(),
-            Some(value) => serde_json::from_slice(&value).map_err(|e| format!("marks of {node}: {e}"))?,
-        };
-        accounts.restore(&marks);
-        Ok(Books {
-            accounts,
-            channels,
-            allowances,
-            flows,
-            marks,
-            approved: 0,
-            refused: 0,
-            last_request: 0,
-            active: HashMap::new(),
-        })
     }
 
     fn reload(&mut self) {

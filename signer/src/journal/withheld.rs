@@ -1,4 +1,4 @@
-//! Commitments whose HTLC transactions are still to be asked for.
+//! Commitments that what is still to come may explain.
 //!
 //! lnd asks for a commitment of the peer's and for the peer's HTLC transactions on it at once, in any order. The HTLC
 //! requests are answered as they come; the commitment's signature is withheld until they explain every output. It
@@ -13,11 +13,19 @@ use super::job::Asked;
 /// Commitments withheld at a time; lnd has one for each channel that is being updated.
 const MOST: usize = 1_000;
 
+/// What a commitment waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// Requests that explain so many outputs.
+    Htlcs(u32),
+    /// A block.
+    Block,
+}
+
 struct Held {
     asked: Asked<SignRequest>,
     txid: Txid,
-    /// Outputs that no request explains yet.
-    wants: u32,
+    wants: Wants,
     /// Unix milliseconds.
     until: u64,
 }
@@ -45,19 +53,25 @@ impl Withheld {
     }
 
     /// Withholds a commitment.
-    pub(super) fn keep(&mut self, asked: Asked<SignRequest>, txid: Txid, wants: u32, until: u64) {
+    pub(super) fn keep(&mut self, asked: Asked<SignRequest>, txid: Txid, wants: Wants, until: u64) {
         self.held.push(Held { asked, txid, wants, until });
     }
 
     /// An HTLC of a commitment was asked for. Answers the commitment when it wants no other, to be decided again.
     pub(super) fn explained(&mut self, node: &NodeName, txid: &Txid) -> Option<(Asked<SignRequest>, u64)> {
         let at = self.held.iter().position(|held| held.txid == *txid && held.asked.node == *node)?;
-        self.held[at].wants = self.held[at].wants.saturating_sub(1);
-        if self.held[at].wants > 0 {
+        if let Wants::Htlcs(left @ 2..) = &mut self.held[at].wants {
+            *left -= 1;
             return None;
         }
         let Held { asked, until, .. } = self.held.swap_remove(at);
         Some((asked, until))
+    }
+
+    /// Takes those that wait for a block, to be decided again.
+    pub(super) fn waiting_for_block(&mut self) -> Vec<(Asked<SignRequest>, u64)> {
+        let waiting = self.held.extract_if(.., |held| held.wants == Wants::Block);
+        waiting.map(|held| (held.asked, held.until)).collect()
     }
 
     /// When the next one has waited long enough, Unix milliseconds.

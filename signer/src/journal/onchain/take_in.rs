@@ -9,6 +9,7 @@ use crate::chain::{Change, Contradiction, NotTaken, Stand, Update, View};
 use crate::journal::keys;
 use crate::journal::record::Wake;
 use crate::journal::thread::Keeper;
+use crate::journal::vls_chain::Step;
 use crate::store::Batch;
 
 impl Keeper {
@@ -81,6 +82,11 @@ impl Keeper {
         if let Err(because) = self.keep(view, change, events, accepted.is_some()) {
             self.onchain.accepted = self.onchain.accepted.or(accepted);
             return Err(NotTaken::NotKept(because));
+        }
+        match &update {
+            Update::Connect(block) => self.tell_vls(&Step::Connect(block.clone())),
+            Update::Reorganise { undone, blocks, .. } => self.tell_vls(&Step::reorganise(undone, blocks)),
+            _ => {}
         }
         match update {
             Update::Reorganise { .. } => {

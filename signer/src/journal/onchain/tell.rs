@@ -15,7 +15,6 @@ const REFUSED_AGAIN_MS: u64 = 600_000;
 impl Keeper {
     /// Tells of HTLCs (channel, CLTV expiry) that run out within `blocks` of the tip although `acted` knows of nothing
     /// signed since: a leaf, a metric and a line of the log, once each.
-    #[cfg_attr(not(test), expect(dead_code, reason = "HTLCs' expiries are not in the books yet"))]
     pub(in crate::journal) fn tell_deadlines(
         &mut self,
         blocks: u32,
@@ -38,6 +37,15 @@ impl Keeper {
                 Err(e) => tracing::error!(error = %e, "a deadline is not in the journal"),
             }
         }
+    }
+
+    /// The same for every HTLC on the peers' latest commitments.
+    pub(in crate::journal) fn tell_htlc_deadlines(&mut self) {
+        let deadlines: Vec<(OutPoint, u32)> =
+            self.books.values().flat_map(|books| books.channels.deadlines()).collect();
+        let blocks = self.policy.chain().deadline_blocks;
+        // A channel for which a close was signed is not among them: something was done.
+        self.tell_deadlines(blocks, deadlines, |_, _| false);
     }
 
     /// Leaves a leaf when bitcoind has been silent for too long.
