@@ -12,6 +12,9 @@ use super::keys;
 use super::spend::vls_network;
 use super::thread::Keeper;
 
+/// A record: its name, and its value.
+type Stored = (Vec<u8>, Vec<u8>);
+
 impl Keeper {
     /// Reads all that is stored of a node.
     pub(super) fn read_books(&self, node: &NodeName, accounts: Arc<Accounts>) -> Result<Books, String> {
@@ -58,7 +61,7 @@ impl Keeper {
     }
 
     /// Names, without the prefix, and values.
-    fn records(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+    fn records(&self, prefix: &[u8]) -> Result<Vec<Stored>, String> {
         let entries = self.store.scan(prefix, prefix);
         entries
             .map(|entry| {
