@@ -189,6 +189,16 @@ pub enum Event {
         /// Height of the tip.
         height: u32,
     },
+    /// Requests were turned away at the door, before anything was decided: without a good macaroon, or by a client that
+    /// had its share under way already.
+    TurnedAway {
+        /// First request, unix ms.
+        from: u64,
+        /// Last request, unix ms.
+        until: u64,
+        /// Counts by reason, name and address, in this order.
+        tallies: Vec<TurnedAwayTally>,
+    },
 }
 
 impl Event {
@@ -217,6 +227,7 @@ impl Event {
             Event::FundingConfirmed { .. } => "funding-confirmed",
             Event::ChannelClosed { .. } => "channel-closed",
             Event::DeadlineNear { .. } => "deadline-near",
+            Event::TurnedAway { .. } => "turned-away",
         }
     }
 }
@@ -342,6 +353,22 @@ pub struct RefusedTally {
     pub refused: u64,
     /// Commits to every request digest in order, as in [`ClassTally`].
     pub requests: Digest,
+}
+
+/// Requests turned away for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnedAwayTally {
+    /// What the client was told.
+    pub why: String,
+    /// Node, client and id that the macaroon names, proven or not; absent if its id is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// Network address it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// How many.
+    pub requests: u64,
 }
 
 impl RefusedTally {

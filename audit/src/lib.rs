@@ -27,7 +27,10 @@ mod verify;
 pub use ask::{Ask, SignedInput, Spend};
 pub use chain::{Chain, Origin, OriginError, Recorded};
 pub use digest::{ChainHash, Digest, DigestError, LeafHash};
-pub use event::{Charge, ClassTally, Decision, Durability, Event, Gossip, RefusedTally, Verdict, Violation};
+pub use event::{
+    Charge, ClassTally, Decision, Durability, Event, Gossip, RefusedTally, TurnedAwayTally, Verdict,
+    Violation,
+};
 pub use export::{ExportError, Report, SignatureCheck, Trust, verify_export};
 pub use head::{Head, HeadError, SignedHead};
 pub use header::{HeadLineError, Header, HeaderError, head_line};

@@ -115,10 +115,17 @@ pub struct Metrics {
 pub struct Limits {
     /// Connections at the LND door, authenticated or not. Above it the oldest that never authenticated is closed.
     pub max_connections: usize,
+    /// Of these, connections from one address (IPv6: from one /64). Above it the address's own oldest that never
+    /// authenticated is closed.
+    pub max_connections_per_address: usize,
+    /// Authenticated connections of one client.
+    pub max_connections_per_client: usize,
     /// Bytes of one request.
     pub max_request_bytes: usize,
     /// Requests waiting for the journal; more are refused at once.
     pub max_queue: usize,
+    /// Requests that one client may have under way, from their first byte to their answer.
+    pub max_queue_per_client: usize,
     /// Milliseconds a request may take before it is refused; below lnd's own 5,000.
     pub deadline_ms: u64,
     /// MiB that must stay free on the state folder's disk.
@@ -211,6 +218,18 @@ impl Config {
             "8 to 65536",
         )?;
         range(
+            (8..=l.max_connections).contains(&l.max_connections_per_address),
+            "limits.max_connections_per_address",
+            l.max_connections_per_address.to_string(),
+            "8 to limits.max_connections",
+        )?;
+        range(
+            (4..=l.max_connections_per_address).contains(&l.max_connections_per_client),
+            "limits.max_connections_per_client",
+            l.max_connections_per_client.to_string(),
+            "4 to limits.max_connections_per_address",
+        )?;
+        range(
             (65_536..=16_777_216).contains(&l.max_request_bytes),
             "limits.max_request_bytes",
             l.max_request_bytes.to_string(),
@@ -221,6 +240,12 @@ impl Config {
             "limits.max_queue",
             l.max_queue.to_string(),
             "64 to 1048576",
+        )?;
+        range(
+            (16..=l.max_queue).contains(&l.max_queue_per_client),
+            "limits.max_queue_per_client",
+            l.max_queue_per_client.to_string(),
+            "16 to limits.max_queue",
         )?;
         range(
             l.max_musig2_sessions <= 10_000,
@@ -269,8 +294,11 @@ hosts = ["localhost"]
 socket = "/run/strongroom/operator.sock"
 [limits]
 max_connections = 1024
+max_connections_per_address = 256
+max_connections_per_client = 64
 max_request_bytes = 4194304
 max_queue = 4096
+max_queue_per_client = 512
 deadline_ms = 3000
 min_free_disk_mib = 256
 max_musig2_sessions = 1000
@@ -297,6 +325,25 @@ musig2_session_seconds = 600
         let text = GOOD.replace("deadline_ms = 3000", "deadline_ms = 9000");
         let error = Config::parse("c", &text).expect_err("must be refused").to_string();
         assert!(error.contains("9000") && error.contains("4500"), "{error}");
+    }
+
+    #[test]
+    fn a_share_larger_than_the_whole_is_refused_with_the_limit() {
+        for (given, larger, whole) in [
+            ("max_connections_per_address = 256", "max_connections_per_address = 1025", "max_connections"),
+            (
+                "max_connections_per_client = 64",
+                "max_connections_per_client = 257",
+                "max_connections_per_address",
+            ),
+            ("max_queue_per_client = 512", "max_queue_per_client = 4097", "max_queue"),
+        ] {
+            let error =
+                Config::parse("c", &GOOD.replace(given, larger)).expect_err("must be refused").to_string();
+            let (key, value) = larger.split_once(" = ").expect("a key and its value");
+            assert!(error.contains(&format!("limits.{key} is {value}")), "{error}");
+            assert!(error.ends_with(&format!("to limits.{whole}")), "{error}");
+        }
     }
 
     #[test]

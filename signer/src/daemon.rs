@@ -20,6 +20,7 @@ use tonic::transport::Server;
 
 use crate::appliance::{Appliance, ApplianceError};
 use crate::config::{Config, ConfigError, PinFrom};
+use crate::doors::gate::Gate;
 use crate::doors::listener;
 use crate::metrics::Metrics;
 use crate::rpc::{ChannelsDoor, OperatorDoor, PaymentsDoor, SignerDoor, WalletKitDoor};
@@ -196,7 +197,7 @@ async fn serve_lnd(
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), DaemonError> {
     let limits = appliance.limits().clone();
-    let incoming = listener::accept(listener, appliance.identity().server.clone(), limits.max_connections);
+    let incoming = listener::accept(listener, appliance.identity().server.clone(), &limits);
     let wallet = WalletKitServer::new(WalletKitDoor::new(appliance.clone()))
         .max_decoding_message_size(limits.max_request_bytes)
         .max_encoding_message_size(usize::MAX);
@@ -210,10 +211,8 @@ async fn serve_lnd(
         .http2_max_header_list_size(Some(16 << 10))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        // A request whose body never ends holds nothing but its own stream, and that only so long.
-        .timeout(Duration::from_millis(limits.deadline_ms + 400))
-        .add_service(wallet)
-        .add_service(signer)
+        .add_service(Gate::new(wallet, appliance.clone()))
+        .add_service(Gate::new(signer, appliance.clone()))
         .serve_with_incoming_shutdown(incoming, async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         })

@@ -13,4 +13,5 @@ pub mod line;
 pub mod metrics;
 pub mod refusal;
 pub mod rpc;
+pub mod share;
 pub mod store;

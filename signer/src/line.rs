@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::appliance::{Appliance, OpenNode};
 use crate::journal::{Approved, Asked, Subject};
 use crate::refusal::Refusal;
+use crate::share::{BIG, Turn};
 
 /// Who asks: a macaroon that was verified.
 #[derive(Clone, Debug)]
@@ -19,14 +20,18 @@ pub struct Client {
     pub node: strongroom_policy::NodeName,
     /// The client's name, which policy grants rights to.
     pub name: strongroom_policy::ClientName,
+    /// The place of this request in the client's share.
+    pub turn: Turn,
 }
 
 /// Walks one request down the line.
 ///
-/// `parse` reads the request against the node's public keys; `sign` uses the approval up and gives the answer.
+/// `size` is its length in bytes, about; `parse` reads it against the node's public keys; `sign` uses the approval up
+/// and gives the answer.
 pub async fn walk<T, P, S, A>(
     appliance: &Arc<Appliance>,
     client: &Client,
+    size: usize,
     parse: P,
     sign: S,
 ) -> Result<A, Refusal>
@@ -37,12 +42,21 @@ where
 {
     let began = Instant::now();
     let limit = appliance.limits().deadline_ms;
+    let deadline = began + Duration::from_millis(limit);
+    let late = Refusal::Late { limit_ms: limit };
 
     // Sealed: no keys, no journal. Crash: nothing was asked yet.
     let node = appliance.node(&client.node)?;
 
+    // Big ones take long to parse, decide and sign: one at a time of each client, so that small ones of others get
+    // between them. Crash: nothing happened.
+    let big = size >= BIG;
+    if big && tokio::time::timeout_at(deadline.into(), client.turn.alone()).await.is_err() {
+        return Err(late);
+    }
+
     // parse: bytes to meaning, or InvalidArgument. Pure. Crash: nothing happened.
-    let request = match guarded(|| parse(&node)) {
+    let request = match aside(big, || guarded(|| parse(&node))) {
         Ok(request) => request,
         Err(refusal) => {
             node.journal().turned_away(client, T::OPERATION, &refusal);
@@ -53,10 +67,9 @@ where
     // classify, decide, record: on the journal's own thread, in one step. The answer comes when the record is written.
     // Crash before that: no leaf, no charge, no signature; lnd asks again.
     let (reply, decided) = oneshot::channel();
-    let asked = Asked { node: client.node.clone(), client: client.name.clone(), request, reply };
+    let turn = client.turn.clone();
+    let asked = Asked { node: client.node.clone(), client: client.name.clone(), turn, request, reply };
     node.journal().decide(asked)?;
-    let deadline = began + Duration::from_millis(limit);
-    let late = Refusal::Late { limit_ms: limit };
     let decided = match tokio::time::timeout_at(deadline.into(), decided).await {
         Ok(Ok(decision)) => decision?,
         Ok(Err(_)) => return Err(Refusal::Internal("the journal dropped the request".to_owned())),
@@ -66,7 +79,7 @@ where
 
     // sign: consumes the approval; verified before release. The disk works meanwhile. Crash: the signature dies with
     // the process; the record stands or not, and the same request asked again gets the same bytes.
-    let withheld = guarded(|| sign(&node, decided.approved))?;
+    let withheld = aside(big, || guarded(|| sign(&node, decided.approved)))?;
     crate::fault::point("signed");
 
     // record: nothing leaves before its record is durable (money) or written (gossip). Crash before the flush: no leaf,
@@ -79,6 +92,11 @@ where
 
     // release. Crash: the client may or may not have the bytes; asked again it gets the same ones.
     Ok(withheld)
+}
+
+/// Runs a long step aside: the thread's other work goes to another thread meanwhile.
+fn aside<A>(long: bool, step: impl FnOnce() -> A) -> A {
+    if long { tokio::task::block_in_place(step) } else { step() }
 }
 
 /// Runs `step` so that a panic in it is a refusal of this request and nothing else.

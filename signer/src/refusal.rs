@@ -30,6 +30,20 @@ pub enum Refusal {
         /// The longest queue allowed.
         limit: usize,
     },
+    /// The client has its share under way already, and the rest is the others'.
+    #[error(
+        "busy: {client} has {limit} {what} already, as many as {key} allows; asked again it is decided anew"
+    )]
+    Crowded {
+        /// Node and client.
+        client: String,
+        /// Of what it has too many.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+        /// Where the configuration says so.
+        key: &'static str,
+    },
     /// The record cannot be made durable, so nothing may be signed.
     #[error("not recorded, so not signed: {0}")]
     NotRecorded(String),
@@ -55,7 +69,7 @@ impl Refusal {
             Refusal::Denied(_) => "policy",
             Refusal::Sealed(_) => "sealed",
             Refusal::Late { .. } => "late",
-            Refusal::Busy { .. } => "busy",
+            Refusal::Busy { .. } | Refusal::Crowded { .. } => "busy",
             Refusal::NotRecorded(_) => "not-recorded",
             Refusal::Malformed(_) => "malformed",
             Refusal::Unauthenticated(_) => "unauthenticated",
@@ -103,6 +117,7 @@ mod tests {
             Refusal::Sealed("token gone".into()),
             Refusal::Late { limit_ms: 3000 },
             Refusal::Busy { limit: 1 },
+            Refusal::Crowded { client: "alice/lnd".into(), what: "connections", limit: 1, key: "limits.x" },
             Refusal::NotRecorded("disk".into()),
             Refusal::Malformed("x".into()),
             Refusal::Unauthenticated("x".into()),

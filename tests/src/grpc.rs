@@ -61,6 +61,17 @@ impl Channel {
     pub async fn connect(address: &str, pinned: &Path, macaroon: Option<String>) -> Result<Self> {
         let socket: SocketAddr = address.parse().with_context(|| format!("address {address:?}"))?;
         let tcp = TcpStream::connect(socket).await.with_context(|| format!("connect {address}"))?;
+        Self::over(tcp, address, pinned, macaroon).await
+    }
+
+    /// The same over a connection that stands already.
+    pub async fn over(
+        tcp: TcpStream,
+        address: &str,
+        pinned: &Path,
+        macaroon: Option<String>,
+    ) -> Result<Self> {
+        let socket: SocketAddr = address.parse().with_context(|| format!("address {address:?}"))?;
         tcp.set_nodelay(true)?;
         let tls = TlsConnector::from(Arc::new(pinned_client(pinned)?))
             .connect(ServerName::from(socket.ip()), tcp)
@@ -92,9 +103,9 @@ impl Channel {
         self.call_with(method, headers, framed).await
     }
 
-    /// Starts a call whose body never ends: sends `started` and waits for what comes.
-    pub async fn call_endless(&self, method: &str, started: Bytes) -> Result<Answer> {
-        let mut headers = HeaderMap::new();
+    /// Starts a call whose body never ends: sends `started`, and waits for what comes. `metadata` goes with the macaroon.
+    pub async fn call_endless(&self, method: &str, metadata: HeaderMap, started: Bytes) -> Result<Answer> {
+        let mut headers = metadata;
         if let Some(macaroon) = &self.macaroon {
             headers.insert("macaroon", macaroon.parse()?);
         }
@@ -121,6 +132,12 @@ impl Channel {
         let (response, mut body) = ready.send_request(request, false)?;
         body.send_data(framed, end)?;
         let (head, mut stream) = response.await?.into_parts();
+        // An error comes in the head, and nothing after it: the server may have given up on our body by then.
+        if let Some(code) = head.headers.get("grpc-status").filter(|code| *code != "0") {
+            let message = head.headers.get("grpc-message").map(|m| percent_decode(m.as_bytes()));
+            let code = code.to_str()?.parse()?;
+            return Ok(Answer { code, message: message.unwrap_or_default(), body: Bytes::new() });
+        }
         let mut received = BytesMut::new();
         while let Some(chunk) = stream.data().await {
             let chunk = chunk?;

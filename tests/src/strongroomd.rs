@@ -19,12 +19,13 @@ pub struct PolicyChoice {
     profile: &'static str,
     changes: Vec<(String, String)>,
     allowed: Vec<String>,
+    more: String,
 }
 
 impl PolicyChoice {
     /// The profile that enforces everything.
     pub fn cautious() -> Self {
-        Self { profile: "cautious", changes: Vec::new(), allowed: Vec::new() }
+        Self { profile: "cautious", changes: Vec::new(), allowed: Vec::new(), more: String::new() }
     }
 
     /// The profile that only observes.
@@ -44,6 +45,12 @@ impl PolicyChoice {
         self
     }
 
+    /// Adds TOML to its end, as another `[[grants]]`.
+    pub fn and(mut self, toml: &str) -> Self {
+        self.more += &format!("\n{toml}\n");
+        self
+    }
+
     /// Changes the profile's text.
     fn apply(&self, profile: &str) -> Result<String> {
         let mut text = profile.to_owned();
@@ -53,7 +60,7 @@ impl PolicyChoice {
         for (n, address) in self.allowed.iter().enumerate() {
             text += &format!("\n[[allowlist]]\nlabel = \"harness {n}\"\naddress = \"{address}\"\n");
         }
-        Ok(text)
+        Ok(text + &self.more)
     }
 }
 
@@ -93,6 +100,10 @@ pub struct Launch {
     pub file_size_is_an_error: bool,
     /// Further tables of the configuration.
     pub tables: String,
+    /// Keys of the configuration, as `limits.max_queue`, set to these TOML values.
+    pub config: Vec<(&'static str, String)>,
+    /// A program and its arguments that starts the daemon, as `nsenter`.
+    pub under: Vec<String>,
 }
 
 /// A running `strongroomd` with one node, `alice`.
@@ -139,11 +150,12 @@ impl Strongroomd {
         std::fs::write(dir.join("policy.toml"), policy.apply(&written)?)?;
         let pin_name =
             token.pin_file.file_name().and_then(|n| n.to_str()).context("the PIN file has no name")?;
-        let config = format!(
+        let mut config = format!(
             "[appliance]\nstate_dir = \"{state}\"\npolicy = \"{policy}\"\ntoken = \"{uri}\"\npin = \"credential:{pin_name}\"\n\
              [lnd]\nlisten = \"127.0.0.1:{port}\"\nhosts = [\"127.0.0.1\", \"localhost\"]\n\
              [operator]\nsocket = \"{socket}\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
-             [limits]\nmax_connections = 12000\nmax_request_bytes = 4194304\nmax_queue = 4096\ndeadline_ms = 3000\n\
+             [limits]\nmax_connections = 1024\nmax_connections_per_address = 256\nmax_connections_per_client = 128\n\
+             max_request_bytes = 4194304\nmax_queue = 4096\nmax_queue_per_client = 512\ndeadline_ms = 3000\n\
              min_free_disk_mib = 16\nmax_musig2_sessions = 1000\nmusig2_session_seconds = 600\n{tables}",
             state = dir.join("state").display(),
             policy = dir.join("policy.toml").display(),
@@ -151,6 +163,9 @@ impl Strongroomd {
             socket = dir.join("operator.sock").display(),
             tables = launch.tables,
         );
+        for (key, value) in &launch.config {
+            config = set_key(&config, key, value).with_context(|| format!("configuration key {key:?}"))?;
+        }
         std::fs::write(dir.join("strongroom.toml"), config)?;
         let mut daemon = Self {
             process: start(dir, &token, &launch)?,
@@ -224,6 +239,14 @@ impl Strongroomd {
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
+    /// Mints a macaroon of node `alice` for `client`; answers it as hex.
+    pub fn macaroon(&self, client: &str) -> Result<String> {
+        let file = self.dir.join(format!("{client}-{:08x}.macaroon", rand::random::<u32>()));
+        let out = file.display().to_string();
+        self.cli(&["macaroon", "mint", "alice", "--client", client, "--out", &out], None)?;
+        Ok(hex::encode(std::fs::read(&file)?))
+    }
+
     fn node_dir(&self) -> PathBuf {
         self.dir.join("alice")
     }
@@ -277,6 +300,11 @@ fn start(dir: &Path, token: &SoftHsm, launch: &Launch) -> Result<Process> {
         None => own_binary("strongroomd")?,
     };
     let log = dir.join("strongroomd.log");
+    if let Some((program, before)) = launch.under.split_first() {
+        let daemon = [binary.display().to_string()];
+        let args: Vec<String> = before.iter().cloned().chain(daemon).chain(args).collect();
+        return Process::start("strongroomd", Path::new(program), &args, &env, log);
+    }
     if !launch.file_size_is_an_error {
         return Process::start("strongroomd", &binary, &args, &env, log);
     }

@@ -9,7 +9,7 @@ use strongroom_policy::{ClientName, NodeName};
 use zeroize::Zeroize;
 
 use crate::doors::macaroon::{Macaroon, MacaroonError};
-use crate::line::Client;
+use crate::share::Share;
 use crate::store::{Batch, Store, StoreError};
 
 const PREFIX: &[u8] = b"K";
@@ -23,6 +23,25 @@ struct Record {
     expires: Option<u64>,
     address: Option<IpAddr>,
     revoked: bool,
+    /// What its client has under way; the same for all macaroons of the client.
+    #[serde(skip)]
+    share: Arc<Share>,
+}
+
+/// Whom a macaroon lets in.
+pub struct Known {
+    /// The node whose keys it is good for.
+    pub node: NodeName,
+    /// The client it authenticates.
+    pub client: ClientName,
+    /// What the client has under way.
+    pub share: Arc<Share>,
+}
+
+/// The share of a client: that of its other macaroons, if it has any.
+fn share_of(records: &HashMap<String, Record>, node: &NodeName, client: &ClientName) -> Arc<Share> {
+    let same = records.values().find(|record| record.node == *node && record.client == *client);
+    same.map_or_else(Arc::default, |record| record.share.clone())
 }
 
 impl Record {
@@ -34,6 +53,7 @@ impl Record {
             expires: self.expires,
             address: self.address,
             revoked: self.revoked,
+            share: self.share.clone(),
         }
     }
 }
@@ -97,8 +117,10 @@ impl Macaroons {
         for entry in store.scan(PREFIX, PREFIX) {
             let (name, mut value) = entry?;
             let id = String::from_utf8_lossy(&name[PREFIX.len()..]).into_owned();
-            let record = serde_json::from_slice(&value).map_err(|_| RegisterError::Damaged(id.clone()))?;
+            let mut record: Record =
+                serde_json::from_slice(&value).map_err(|_| RegisterError::Damaged(id.clone()))?;
             value.zeroize();
+            record.share = share_of(&records, &record.node, &record.client);
             records.insert(id, record);
         }
         Ok(Self { store: Arc::downgrade(store), writing: Mutex::default(), records: RwLock::new(records) })
@@ -140,7 +162,11 @@ impl Macaroons {
         if let Some(address) = address {
             caveats.push(format!("ipaddr {address}"));
         }
-        let record = Record { node, client, root, expires, address, revoked: false };
+        let share = {
+            let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+            share_of(&records, &node, &client)
+        };
+        let record = Record { node, client, root, expires, address, revoked: false, share };
         root.zeroize();
         let macaroon = Macaroon::mint(&record.root, id.as_bytes(), caveats).to_bytes();
         self.save(&id, &record)?;
@@ -180,12 +206,21 @@ impl Macaroons {
     }
 
     /// Whom this macaroon lets in; `now` in Unix seconds.
-    pub fn authenticate(&self, hex: &str, now: i64, peer: Option<IpAddr>) -> Result<Client, MacaroonError> {
+    pub fn authenticate(&self, hex: &str, now: i64, peer: Option<IpAddr>) -> Result<Known, MacaroonError> {
         let macaroon = Macaroon::from_hex(hex)?;
         let id = std::str::from_utf8(macaroon.identifier()).map_err(|_| MacaroonError::Unknown)?;
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
         let record = records.get(id).filter(|r| !r.revoked).ok_or(MacaroonError::Unknown)?;
         macaroon.verify(&record.root, now, peer)?;
-        Ok(Client { node: record.node.clone(), name: record.client.clone() })
+        Ok(Known { node: record.node.clone(), client: record.client.clone(), share: record.share.clone() })
+    }
+
+    /// Whom a macaroon names, proven or not, if its id was minted here.
+    pub fn named_by(&self, hex: &str) -> Option<String> {
+        let macaroon = Macaroon::from_hex(hex).ok()?;
+        let id = std::str::from_utf8(macaroon.identifier()).ok()?;
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let record = records.get(id)?;
+        Some(format!("{}/{}, macaroon {id}", record.node, record.client))
     }
 }

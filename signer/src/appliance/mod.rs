@@ -8,6 +8,7 @@ mod heartbeat;
 mod macaroons;
 mod node;
 mod nodes;
+mod turned_away;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -21,15 +22,15 @@ use strongroom_hsm::{
 use strongroom_policy::{NodeName, Policy};
 
 pub use files::{ApplianceFile, FileError, NodeFile, StateDir};
-pub use macaroons::{MacaroonInfo, Macaroons, RegisterError};
+pub use macaroons::{Known, MacaroonInfo, Macaroons, RegisterError};
 pub use node::OpenNode;
 pub use nodes::{Added, SeedFrom};
+use turned_away::TurnedAway;
 
 use crate::chain::{Following, Poller};
 use crate::config::{Config, Limits};
 use crate::doors::tls::Identity;
 use crate::journal::{Journal, Opening};
-use crate::line::Client;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::store::{FjallStore, Store, StoreError, StoreKey};
@@ -75,6 +76,7 @@ struct Open {
     journal: Journal,
     keeper: Mutex<Option<std::thread::JoinHandle<()>>>,
     macaroons: Macaroons,
+    turned_away: TurnedAway,
     nodes: RwLock<Vec<Arc<OpenNode>>>,
     /// Follows the chain until it is dropped.
     poller: Mutex<Option<Poller>>,
@@ -217,10 +219,31 @@ impl Appliance {
     }
 
     /// Whom a macaroon lets in.
-    pub fn authenticate(&self, macaroon: &str, peer: Option<IpAddr>) -> Result<Client, Refusal> {
+    pub fn authenticate(&self, macaroon: &str, peer: Option<IpAddr>) -> Result<Known, Refusal> {
         let open = self.open_state()?;
         let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
         open.macaroons.authenticate(macaroon, now, peer).map_err(|e| Refusal::Unauthenticated(e.to_string()))
+    }
+
+    /// Counts a request that was turned away at the door, and has the count recorded soon. While sealed there is no
+    /// journal to record it.
+    pub fn turn_away(self: &Arc<Self>, macaroon: &str, peer: Option<IpAddr>, refusal: &Refusal) {
+        self.metrics.turned_away.with_label_values(&[refusal.reason()]).inc();
+        let Ok(open) = self.open_state() else { return };
+        let who = open.macaroons.named_by(macaroon);
+        let now = unix_now().saturating_mul(1000);
+        if !open.turned_away.count(refusal.to_string(), who, peer, now) {
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(turned_away::INTERVAL).await;
+            let Some(mut event) = open.turned_away.take() else { return };
+            // A full queue has room again soon; a closed one never.
+            while let Err(Some(again)) = open.journal.post(event) {
+                event = again;
+                tokio::time::sleep(turned_away::INTERVAL).await;
+            }
+        });
     }
 
     /// The journal, while open.
@@ -309,6 +332,7 @@ impl Appliance {
             journal,
             keeper: Mutex::new(Some(keeper)),
             macaroons,
+            turned_away: TurnedAway::default(),
             nodes: RwLock::default(),
             poller: Mutex::default(),
         });
@@ -377,6 +401,11 @@ impl Appliance {
         let because = because.to_owned();
         let (done, closed) = std::sync::mpsc::channel();
         let closing = std::thread::Builder::new().name("closing".into()).spawn(move || {
+            if let Some(event) = open.turned_away.take()
+                && let Err(e) = open.journal.note(event)
+            {
+                tracing::error!(error = %e, "requests turned away last are not in the journal");
+            }
             // The record of it is best effort: a journal on a full disk must not keep the appliance half open.
             if let Err(e) = open.journal.note(audit::Event::Sealed { reason: because.clone() }) {
                 tracing::error!(error = %e, "sealing is not in the journal");

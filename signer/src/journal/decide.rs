@@ -65,7 +65,7 @@ impl Effects {
 impl Keeper {
     /// A signature on a message.
     pub(super) fn message(&mut self, asked: Asked<MessageRequest>) {
-        let Asked { node, client, request, reply } = asked;
+        let Asked { node, client, request, reply, turn: _turn } = asked;
         let Some(ask) = request.ask() else {
             return answer(reply, Err(Refusal::Internal("the message was not recognised first".to_owned())));
         };
@@ -78,7 +78,7 @@ impl Keeper {
 
     /// A shared secret.
     pub(super) fn ecdh(&mut self, asked: Asked<EcdhRequest>) {
-        let Asked { node, client, request, reply } = asked;
+        let Asked { node, client, request, reply, turn: _turn } = asked;
         let Some(books) = self.books.get(&node) else {
             return answer(reply, Err(Refusal::Sealed(format!("node {node} is not open"))));
         };
@@ -118,7 +118,7 @@ impl Keeper {
 
     /// A MuSig2 step.
     pub(super) fn musig2(&mut self, asked: Asked<Musig2Request>) {
-        let Asked { node, client, request, reply } = asked;
+        let Asked { node, client, request, reply, turn: _turn } = asked;
         let facts = Facts {
             now: self.now(),
             musig2_sessions: u32::try_from(request.open_sessions()).unwrap_or(u32::MAX),

@@ -12,6 +12,7 @@ use super::record::{Decided, Wake};
 use crate::chain::{NotTaken, Stand, Update};
 use crate::keyring::{EcdhRequest, MessageRequest, Musig2Request};
 use crate::refusal::Refusal;
+use crate::share::Turn;
 use strongroom_lightning::SignRequest;
 
 /// Where a decision goes.
@@ -23,6 +24,8 @@ pub struct Asked<T> {
     pub node: NodeName,
     /// Who asks.
     pub client: ClientName,
+    /// Its place in the client's share, held until the request has been handled.
+    pub turn: Turn,
     /// What is asked.
     pub request: T,
     /// Where the decision goes.
@@ -57,6 +60,8 @@ pub enum Job {
         operation: Operation,
         /// What was wrong.
         why: String,
+        /// Its place in the client's share.
+        turn: Turn,
     },
     /// Something that happened to the appliance.
     Note(Box<audit::Event>, Option<Wake>),

@@ -123,6 +123,7 @@ impl Journal {
             client: client.name.clone(),
             operation,
             why: refusal.to_string(),
+            turn: client.turn.clone(),
         });
     }
 
@@ -156,6 +157,14 @@ impl Journal {
         });
         self.queue.send(Job::AcceptBlock(block, wake)).map_err(|_| "the journal is closed".to_owned())?;
         outcome.recv().map_err(|_| "the journal is closed".to_owned())?
+    }
+
+    /// Records what happened, some time soon. The event comes back if the queue is full, `None` if the journal is closed.
+    pub fn post(&self, event: audit::Event) -> Result<(), Option<audit::Event>> {
+        self.queue.try_send(Job::Note(Box::new(event), None)).map_err(|e| match e {
+            TrySendError::Full(Job::Note(event, _)) => Some(*event),
+            _ => None,
+        })
     }
 
     /// Reads a node's books, so that its requests can be decided.

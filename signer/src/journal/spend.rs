@@ -38,7 +38,7 @@ impl Keeper {
 
     /// The same, withheld until then at the latest, Unix milliseconds, if requests to come may still explain it.
     fn spend_until(&mut self, asked: Asked<SignRequest>, until: u64) {
-        let Asked { node, client, request, reply } = asked;
+        let Asked { node, client, turn, request, reply } = asked;
         let digest = request.digest();
         match self.approved_before(&node, &client, &digest) {
             Err(refusal) => return answer(reply, Err(refusal)),
@@ -81,7 +81,7 @@ impl Keeper {
             && self.withheld.has_room()
         {
             let txid = ask.txid;
-            let asked = Asked { node: case.node, client: case.client, request, reply };
+            let asked = Asked { node: case.node, client: case.client, turn, request, reply };
             return self.withheld.keep(asked, txid, wants, until);
         }
         let effects = if verdict.allowed() {

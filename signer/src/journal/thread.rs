@@ -216,7 +216,7 @@ impl Keeper {
             Job::Message(asked) => self.message(*asked),
             Job::Ecdh(asked) => self.ecdh(*asked),
             Job::Musig2(asked) => self.musig2(*asked),
-            Job::Malformed { node, client, operation, why } => {
+            Job::Malformed { node, client, operation, why, turn: _turn } => {
                 let class = format!("{} malformed", leaves::operation(operation));
                 if !self.tallies.lists_refusal(&node, &client, &class, &[0; 32], self.now) {
                     return;

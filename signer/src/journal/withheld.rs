@@ -54,6 +54,8 @@ impl Withheld {
 
     /// Withholds a commitment.
     pub(super) fn keep(&mut self, asked: Asked<SignRequest>, txid: Txid, wants: Wants, until: u64) {
+        // A big one would otherwise keep out the very requests that it waits for.
+        asked.turn.no_longer_alone();
         self.held.push(Held { asked, txid, wants, until });
     }
 

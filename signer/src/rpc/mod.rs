@@ -8,8 +8,6 @@ mod payments;
 mod signer;
 mod walletkit;
 
-use std::sync::Arc;
-
 use strongroom_hsm::{Capabilities, Outcome};
 use strongroom_proto::strongroom::v1::{Capability, InitResponse};
 use tonic::Request;
@@ -20,22 +18,16 @@ pub use payments::PaymentsDoor;
 pub use signer::SignerDoor;
 pub use walletkit::WalletKitDoor;
 
-use crate::appliance::Appliance;
-use crate::doors::listener::Peer;
 use crate::line::Client;
 use crate::refusal::Refusal;
 
-/// Who sends `request`: the macaroon of its metadata, checked against the address it comes from.
-fn authenticate<T>(appliance: &Arc<Appliance>, request: &Request<T>) -> Result<Client, Refusal> {
-    let peer = request.extensions().get::<Peer>();
-    let macaroon = request.metadata().get("macaroon").and_then(|m| m.to_str().ok()).unwrap_or("");
-    let client = appliance.authenticate(macaroon, peer.map(Peer::ip)).inspect_err(|refusal| {
-        appliance.metrics().turned_away.with_label_values(&[refusal.reason()]).inc();
-    })?;
-    if let Some(peer) = peer {
-        peer.authenticated();
-    }
-    Ok(client)
+/// The client that the gate let in, and what it asks.
+fn admitted<T>(request: Request<T>) -> Result<(Client, T), Refusal> {
+    let (_, mut extensions, asked) = request.into_parts();
+    let client = extensions.remove::<Client>();
+    client
+        .map(|client| (client, asked))
+        .ok_or_else(|| Refusal::Internal("no gate before this door".to_owned()))
 }
 
 /// The node named, or `None` for all where nothing is.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strongroom_proto::signrpc::*;
 use tonic::{Request, Response, Status};
 
-use super::authenticate;
+use super::admitted;
 use super::signer::{locator, malformed};
 use crate::appliance::{Appliance, OpenNode};
 use crate::keyring::{CreateSession, KeyringError, SessionFields, SessionId};
@@ -43,20 +43,20 @@ fn step<T, A>(
     request: Request<T>,
     step: impl FnOnce(&OpenNode, T) -> Result<A, Refusal>,
 ) -> Answer<A> {
-    let client = authenticate(appliance, &request)?;
+    let (client, asked) = admitted(request)?;
     let node = appliance.node(&client.node)?;
-    Ok(Response::new(line::guarded(|| step(&node, request.into_inner()))?))
+    Ok(Response::new(line::guarded(|| step(&node, asked))?))
 }
 
 pub(super) async fn create(
     appliance: &Arc<Appliance>,
     request: Request<MuSig2SessionRequest>,
 ) -> Answer<MuSig2SessionResponse> {
-    let client = authenticate(appliance, &request)?;
-    let asked = request.into_inner();
+    let (client, asked) = admitted(request)?;
     let info = line::walk(
         appliance,
         &client,
+        33 * asked.all_signer_pubkeys.len(),
         |node| Ok(node.keyring().musig2_create_request(parse(&asked)?)),
         |node, approved| Ok(node.keyring().musig2_create(approved)?),
     )
@@ -75,11 +75,11 @@ pub(super) async fn sign(
     appliance: &Arc<Appliance>,
     request: Request<MuSig2SignRequest>,
 ) -> Answer<MuSig2SignResponse> {
-    let client = authenticate(appliance, &request)?;
-    let asked = request.into_inner();
+    let (client, asked) = admitted(request)?;
     let partial = line::walk(
         appliance,
         &client,
+        0,
         |node| {
             let id = session(&asked.session_id)?;
             Ok(node.keyring().musig2_sign_request(id, &asked.message_digest, asked.cleanup)?)

@@ -8,7 +8,7 @@ use strongroom_proto::signrpc::signer_server::Signer;
 use strongroom_proto::signrpc::*;
 use tonic::{Request, Response, Status};
 
-use super::{authenticate, musig2};
+use super::{admitted, musig2};
 use crate::appliance::{Appliance, OpenNode};
 use crate::keyring::{EcdhRequest, MessageFields, MessageRequest};
 use crate::line;
@@ -86,11 +86,11 @@ impl Signer for SignerDoor {
         &self,
         request: Request<SignMessageReq>,
     ) -> Result<Response<SignMessageResp>, Status> {
-        let client = authenticate(&self.appliance, &request)?;
-        let asked = request.into_inner();
+        let (client, asked) = admitted(request)?;
         let signature = line::walk(
             &self.appliance,
             &client,
+            asked.msg.len(),
             |node| message(node, asked),
             |node, approved| Ok(node.keyring().sign_message(approved)?),
         )
@@ -102,11 +102,11 @@ impl Signer for SignerDoor {
         &self,
         request: Request<SharedKeyRequest>,
     ) -> Result<Response<SharedKeyResponse>, Status> {
-        let client = authenticate(&self.appliance, &request)?;
-        let asked = request.into_inner();
+        let (client, asked) = admitted(request)?;
         let secret = line::walk(
             &self.appliance,
             &client,
+            0,
             |node| ecdh(node, &asked),
             |node, approved| Ok(node.keyring().derive_shared_key(approved)?),
         )

@@ -7,7 +7,7 @@ use strongroom_proto::walletrpc::wallet_kit_server::WalletKit;
 use strongroom_proto::walletrpc::{SignPsbtRequest, SignPsbtResponse};
 use tonic::{Request, Response, Status};
 
-use super::authenticate;
+use super::admitted;
 use crate::appliance::Appliance;
 use crate::line;
 use crate::refusal::Refusal;
@@ -35,11 +35,12 @@ impl WalletKit for WalletKitDoor {
         &self,
         request: Request<SignPsbtRequest>,
     ) -> Result<Response<SignPsbtResponse>, Status> {
-        let client = authenticate(&self.appliance, &request)?;
-        let psbt = request.into_inner().funded_psbt;
+        let (client, asked) = admitted(request)?;
+        let psbt = asked.funded_psbt;
         let answer = line::walk(
             &self.appliance,
             &client,
+            psbt.len(),
             |node| {
                 SignRequest::parse(&psbt, node.accounts(), &self.limits)
                     .map_err(|e| Refusal::Malformed(e.to_string()))

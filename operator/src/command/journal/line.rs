@@ -1,6 +1,6 @@
 //! A leaf in a line or two, for people.
 
-use strongroom_audit::{Ask, Decision, Event, Gossip, Leaf, Spend, Verdict, Violation};
+use strongroom_audit::{Ask, Decision, Event, Gossip, Leaf, Spend, TurnedAwayTally, Verdict, Violation};
 
 use crate::wording::{list, number, plain, sat, time, time_ms};
 
@@ -53,7 +53,22 @@ fn event(event: &Event) -> String {
         | Event::FundingConfirmed { .. }
         | Event::ChannelClosed { .. }
         | Event::DeadlineNear { .. } => super::onchain::line(event),
+        Event::TurnedAway { from, until, tallies } => {
+            let seconds = until.saturating_sub(*from).div_ceil(1000);
+            let requests = tallies.iter().fold(0, |sum: u64, tally| sum.saturating_add(tally.requests));
+            let mut text = format!("turned away {} in {seconds} s", number(requests));
+            tallies.iter().for_each(|tally| text += &turned_away(tally));
+            text
+        }
     }
+}
+
+fn turned_away(tally: &TurnedAwayTally) -> String {
+    let of = |word: &str, name: &Option<String>| {
+        name.as_deref().map_or(String::new(), |name| format!(" {word} {}", plain(name)))
+    };
+    let (who, address) = (of("as", &tally.who), of("from", &tally.address));
+    format!("\n{:>10}{}{who}{address}: {}", "", number(tally.requests), plain(&tally.why))
 }
 
 fn decision(decision: &Decision) -> String {

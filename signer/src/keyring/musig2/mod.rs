@@ -23,7 +23,7 @@ use arithmetic::{Residue, x_of};
 use key_aggregation::CombinedKey;
 use nonce::{PUBLIC, PublicNonce, SecretNonce};
 use partial::Signing;
-use request::Step;
+use request::{MAX_SIGNERS, Step};
 use session::{Session, Stage};
 
 pub use error::SessionError;
@@ -154,6 +154,10 @@ impl Keyring {
     pub fn musig2_register_nonces(&self, id: SessionId, nonces: &[&[u8]]) -> Result<bool, KeyringError> {
         if nonces.is_empty() {
             return Err(SessionError::Nothing("nonce").into());
+        }
+        // Reading a nonce is work, and a request has room for thousands.
+        if nonces.len() >= MAX_SIGNERS {
+            return Err(SessionError::TooManyNonces { given: nonces.len(), missing: MAX_SIGNERS - 1 }.into());
         }
         let nonces = nonces.iter().map(|nonce| PublicNonce::parse(nonce)).collect::<Result<Vec<_>, _>>()?;
         self.with_session(id, |session| session.add_nonces(&nonces))

@@ -12,7 +12,7 @@ use super::nonce::PublicNonce;
 use crate::keyring::requests::Digest;
 
 /// Most signers in a session.
-const MAX_SIGNERS: usize = 256;
+pub(super) const MAX_SIGNERS: usize = 256;
 /// Most tweaks of a combined key.
 const MAX_TWEAKS: usize = 32;
 /// Bytes of lnd's secret nonce: two private keys and the public key they are for.
