@@ -130,8 +130,12 @@ impl Channel {
         headers.insert("te", "trailers".parse()?);
         let mut ready = self.requests.clone().ready().await?;
         let (response, mut body) = ready.send_request(request, false)?;
-        body.send_data(framed, end)?;
-        let (head, mut stream) = response.await?.into_parts();
+        // A server may answer, and close the stream, before it has the body.
+        let sent = body.send_data(framed, end);
+        let (head, mut stream) = match response.await {
+            Ok(response) => response.into_parts(),
+            Err(error) => return Err(sent.err().unwrap_or(error).into()),
+        };
         // An error comes in the head, and nothing after it: the server may have given up on our body by then.
         if let Some(code) = head.headers.get("grpc-status").filter(|code| *code != "0") {
             let message = head.headers.get("grpc-message").map(|m| percent_decode(m.as_bytes()));

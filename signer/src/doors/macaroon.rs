@@ -87,6 +87,9 @@ impl Macaroon {
 
     /// Reads the hex form of lnd's gRPC metadata.
     pub fn from_hex(text: &str) -> Result<Self, MacaroonError> {
+        if text.is_empty() {
+            return Err(MacaroonError::Absent);
+        }
         if text.len() > 2 * MAX_BYTES {
             return Err(MacaroonError::Malformed);
         }
@@ -245,6 +248,13 @@ mod tests {
     #[test]
     fn another_root_key_is_forged() {
         assert_eq!(minted(&[]).verify(&[8; 32], 0, None), Err(MacaroonError::Forged));
+    }
+
+    #[test]
+    fn none_at_all_is_told_from_a_bad_one() {
+        assert_eq!(Macaroon::from_hex(""), Err(MacaroonError::Absent));
+        assert_eq!(Macaroon::from_hex("zz"), Err(MacaroonError::Absent));
+        assert_eq!(Macaroon::from_hex("00"), Err(MacaroonError::Malformed));
     }
 
     #[test]

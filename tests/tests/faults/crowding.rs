@@ -168,7 +168,7 @@ fn an_address_full_of_idle_connections_keeps_no_other_out() -> Result<()> {
         let took = began.elapsed();
         stop.store(true, Ordering::Relaxed);
         let made = bed.runtime.block_on(flooded).context("the flood panicked")??;
-        ensure!(made > 400, "only {made} idle connections were made: no flood");
+        ensure!(made > 128, "only {made} idle connections were made: not twice what the door has places for");
         eprintln!(
             "faults figures: 30 newcomers signed in {} ms beside {made} idle connections from another address",
             took.as_millis()

