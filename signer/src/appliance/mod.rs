@@ -237,7 +237,7 @@ impl Appliance {
         }
         tokio::spawn(async move {
             tokio::time::sleep(turned_away::INTERVAL).await;
-            let Some(mut event) = open.turned_away.take() else { return };
+            let Some(mut event) = open.turned_away.take().map(Box::new) else { return };
             // A full queue has room again soon; a closed one never.
             while let Err(Some(again)) = open.journal.post(event) {
                 event = again;

@@ -160,9 +160,9 @@ impl Journal {
     }
 
     /// Records what happened, some time soon. The event comes back if the queue is full, `None` if the journal is closed.
-    pub fn post(&self, event: audit::Event) -> Result<(), Option<audit::Event>> {
-        self.queue.try_send(Job::Note(Box::new(event), None)).map_err(|e| match e {
-            TrySendError::Full(Job::Note(event, _)) => Some(*event),
+    pub fn post(&self, event: Box<audit::Event>) -> Result<(), Option<Box<audit::Event>>> {
+        self.queue.try_send(Job::Note(event, None)).map_err(|e| match e {
+            TrySendError::Full(Job::Note(event, _)) => Some(event),
             _ => None,
         })
     }

@@ -145,18 +145,22 @@ fn an_address_full_of_idle_connections_keeps_no_other_out() -> Result<()> {
         let endpoint = bed.daemon.endpoint();
         let stop = Arc::new(AtomicBool::new(false));
         let flooding = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (address, over) = (endpoint.address.clone(), stop.clone());
+        let made = Arc::new(AtomicUsize::new(0));
+        let (address, over, count) = (endpoint.address.clone(), stop.clone(), made.clone());
         let flooded = flooding.spawn(async move {
-            let (mut held, mut made) = (std::collections::VecDeque::new(), 0u64);
+            let mut held = std::collections::VecDeque::new();
             while !over.load(Ordering::Relaxed) {
                 held.push_back(connect_from_elsewhere(&address).await?);
-                made += 1;
+                count.fetch_add(1, Ordering::Relaxed);
                 if held.len() > 400 {
                     held.pop_front();
                 }
             }
-            Ok::<u64, anyhow::Error>(made)
+            Ok::<(), anyhow::Error>(())
         });
+        until_true(10, "more connections than the door has places for", || {
+            Ok(made.load(Ordering::Relaxed) > 128)
+        })?;
         let began = Instant::now();
         for n in 0..30 {
             bed.good = bed
@@ -167,11 +171,11 @@ fn an_address_full_of_idle_connections_keeps_no_other_out() -> Result<()> {
         }
         let took = began.elapsed();
         stop.store(true, Ordering::Relaxed);
-        let made = bed.runtime.block_on(flooded).context("the flood panicked")??;
-        ensure!(made > 128, "only {made} idle connections were made: not twice what the door has places for");
+        bed.runtime.block_on(flooded).context("the flood panicked")??;
         eprintln!(
-            "faults figures: 30 newcomers signed in {} ms beside {made} idle connections from another address",
-            took.as_millis()
+            "faults figures: 30 newcomers signed in {} ms beside {} idle connections from another address",
+            took.as_millis(),
+            made.load(Ordering::Relaxed)
         );
         bed.daemon.process().check_alive()
     })
