@@ -80,6 +80,7 @@ where
     // sign: consumes the approval; verified before release. The disk works meanwhile. Crash: the signature dies with
     // the process; the record stands or not, and the same request asked again gets the same bytes.
     let withheld = aside(big, || guarded(|| sign(&node, decided.approved)))?;
+    client.turn.no_longer_alone();
     crate::fault::point("signed");
 
     // record: nothing leaves before its record is durable (money) or written (gossip). Crash before the flush: no leaf,

@@ -67,13 +67,13 @@ fn count(counter: &AtomicUsize, limit: usize) -> bool {
 }
 
 impl Turn {
-    /// Waits until no other big request of this client is under way; then this one is, to its end.
+    /// Waits until no other big request of this client is being worked on; then this one is.
     pub async fn alone(&self) {
         let guard = self.0.share.big.clone().lock_owned().await;
         *self.0.big.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
     }
 
-    /// Lets the client's next big request begin while this one waits for something else.
+    /// Lets the next big request of the client begin: this one only waits from here on.
     pub fn no_longer_alone(&self) {
         drop(self.0.big.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
