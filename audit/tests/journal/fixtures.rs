@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 use strongroom_audit::{
     Ask, AuditKey, Chain, Charge, ClassTally, Decision, Digest, Durability, Event, Gossip, Head, Header,
-    Origin, SignedHead, SignedInput, Spend, Verdict, Violation, head_line,
+    Origin, SignedHead, SignedInput, Spend, TurnedAwayTally, Verdict, Violation, head_line,
 };
 
 pub fn origin() -> Origin {
@@ -168,6 +168,10 @@ pub fn event() -> impl Strategy<Value = Event> {
             Event::PaymentAuthorized {
                 node: "alice".into(), payment_hash: "00".into(), sat, max_attempts, expires, label
             }
+        }),
+        1 => any::<(u64, Vec<(String, Option<String>, Option<String>, u64)>)>().prop_map(|(until, tallies)| {
+            let tally = |(why, who, address, requests)| TurnedAwayTally { why, who, address, requests };
+            Event::TurnedAway { from: 0, until, tallies: tallies.into_iter().map(tally).collect() }
         }),
     ]
 }

@@ -96,7 +96,7 @@ fn a_flood_of_big_requests_delays_no_one() -> Result<()> {
             tally.clone(),
         ));
         until_true(20, "the flood is on", || Ok(tally.crowded.load(Ordering::Relaxed) > 100))?;
-        let (_, commitments) = bed.source.commitments(HONEST)?;
+        let commitments = bed.source.commitments(HONEST)?;
         let mut latencies = Vec::with_capacity(HONEST);
         for (n, commitment) in commitments.iter().enumerate() {
             let asked = Instant::now();

@@ -61,7 +61,7 @@ fn nothing_is_lost(bed: &mut Bed, requests: &[Bytes], before: &[Bytes]) -> Resul
 fn files_that_cannot_grow_refuse_and_lose_nothing() -> Result<()> {
     Workdir::new("faults-disk")?.run(|dir| {
         let mut bed = Bed::launched(dir, Launch { file_size_is_an_error: true, ..Launch::default() })?;
-        let (_, requests) = bed.source.commitments(60)?;
+        let requests = bed.source.commitments(60)?;
         let before = signed(&bed, &requests[..50])?;
         // No file may grow any more: what a full disk does to a writer.
         limit_file_size(&mut bed.daemon, "0")?;
@@ -141,7 +141,7 @@ fn a_full_filesystem_refuses_and_loses_nothing() -> Result<()> {
                 ..Launch::default()
             };
             let mut bed = Bed::launched(dir, launch)?;
-            let (_, requests) = bed.source.commitments(450)?;
+            let requests = bed.source.commitments(450)?;
             let before = signed(&bed, &requests[..50])?;
             disk.fill()?;
             let refusals = refused_from_some_point_on(&bed, &requests[50..])?;

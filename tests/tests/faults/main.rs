@@ -77,7 +77,7 @@ impl Bed {
 
     /// A new commitment is signed: the daemon is well.
     fn still_signs(&mut self) -> Result<()> {
-        let (_, commitments) = self.source.commitments(1)?;
+        let commitments = self.source.commitments(1)?;
         let answer = self.ask_framed(SIGN_PSBT, commitments[0].clone())?;
         ensure!(answer.code == 0, "a good request is refused: {}", answer.message);
         Ok(())
@@ -119,7 +119,7 @@ fn widened(good: &Psbt, count: u32) -> Psbt {
 /// A good commitment to spoil: one the daemon would sign.
 fn psbt(daemon: &Strongroomd) -> Result<Psbt> {
     let channel = BenchChannel::new(&daemon.accounts()?, 1)?;
-    Ok(Psbt::deserialize(&channel.plain_commitment(900)?)?)
+    Ok(Psbt::deserialize(&channel.plain_commitment(1)?)?)
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn a_killed_hsm_seals_and_can_be_unsealed() -> Result<()> {
         bed.still_signs()?;
         drop(server);
         until_true(15, "sealed", || Ok(bed.daemon.status()?["state"] == "sealed"))?;
-        let (_, commitments) = bed.source.commitments(1)?;
+        let commitments = bed.source.commitments(1)?;
         let answer = bed.ask_framed(SIGN_PSBT, commitments[0].clone())?;
         ensure!(
             answer.code == PERMISSION_DENIED && answer.message.contains("sealed"),

@@ -58,7 +58,7 @@ fn bad_macaroons_get_nothing_and_are_written_down() -> Result<()> {
             ),
             ("another signer's", Some(hex::encode(foreign)), "not known here, or revoked", ""),
         ];
-        let (_, requests) = bed.source.commitments(cases.len())?;
+        let requests = bed.source.commitments(cases.len())?;
         for ((what, macaroon, why, who), request) in cases.into_iter().zip(requests.iter()) {
             let mut metadata = HeaderMap::new();
             if let Some(macaroon) = macaroon {
@@ -87,7 +87,7 @@ fn bad_macaroons_get_nothing_and_are_written_down() -> Result<()> {
         bed.daemon.cli(&["node", "add", "bob", "--out", &out], None)?;
         let mut metadata = HeaderMap::new();
         metadata.insert("macaroon", hex::encode(std::fs::read(dir.join("bob/signer.macaroon"))?).parse()?);
-        let (_, requests) = bed.source.commitments(1)?;
+        let requests = bed.source.commitments(1)?;
         let answer = bed.runtime.block_on(bed.good.call_with(SIGN_PSBT, metadata, requests[0].clone()))?;
         ensure!(
             answer.code == INVALID_ARGUMENT,
