@@ -87,7 +87,9 @@ impl Header {
         if header.strongroom_journal != 1 {
             return Err(HeaderError::Version { found: header.strongroom_journal });
         }
-        if header.to_line().as_bytes() != line {
+        // The key is hex, which can be written in capitals too.
+        let key: AuditKey = header.audit_key.parse()?;
+        if header.to_line().as_bytes() != line || key.to_string() != header.audit_key {
             return Err(HeaderError::NotCanonical);
         }
         let genesis = Chain::genesis(&header.origin).head;

@@ -4,7 +4,7 @@ use crate::fixtures::{audit_key, events, export, journal, line, origin, sign};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_audit::{
-    Chain, ChainError, ExportError, Head, HeaderError, SignatureCheck, Trust, verify, verify_export,
+    Chain, ChainError, ExportError, Head, Header, HeaderError, SignatureCheck, Trust, verify, verify_export,
 };
 
 fn trusting_key() -> Trust {
@@ -13,6 +13,17 @@ fn trusting_key() -> Trust {
 
 fn check(lines: &[Vec<u8>]) -> Result<strongroom_audit::Report, ExportError> {
     verify_export(lines.concat().as_slice(), &trusting_key())
+}
+
+/// The same key in another spelling is another header: nothing else would tell.
+#[test]
+fn the_headers_key_has_one_spelling() {
+    let header = Header::new(origin(), Chain::genesis(&origin()), &audit_key()).to_line();
+    Header::parse(header.as_bytes()).unwrap();
+    let (before, key) = header.split_once("p256:").unwrap();
+    let shouted = format!("{before}p256:{}", key.to_uppercase());
+    assert_ne!(shouted, header, "the key has no letters");
+    Header::parse(shouted.as_bytes()).unwrap_err();
 }
 
 proptest! {
