@@ -12,7 +12,8 @@ use crate::doors::macaroon::{Macaroon, MacaroonError};
 use crate::share::Share;
 use crate::store::{Batch, Store, StoreError};
 
-const PREFIX: &[u8] = b"K";
+/// First letter of their records' names in the store; the journal's have others.
+pub(crate) const PREFIX: &[u8] = b"K";
 
 /// One macaroon's record. Its root key never leaves this file.
 #[derive(Serialize, Deserialize)]

@@ -22,6 +22,8 @@ use strongroom_hsm::{
 use strongroom_policy::{NodeName, Policy};
 
 pub use files::{ApplianceFile, FileError, NodeFile, StateDir};
+#[cfg(test)]
+pub(crate) use macaroons::PREFIX as MACAROONS;
 pub use macaroons::{Known, MacaroonInfo, Macaroons, RegisterError};
 pub use node::OpenNode;
 pub use nodes::{Added, SeedFrom};

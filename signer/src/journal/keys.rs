@@ -63,7 +63,7 @@ pub(super) fn channel(node: &NodeName, record: &[u8]) -> Vec<u8> {
 
 /// Prefix of what VLS is to know of a node again.
 pub(super) fn vls(node: &NodeName) -> Vec<u8> {
-    [b"K", node.as_str().as_bytes(), &[0]].concat()
+    [b"S", node.as_str().as_bytes(), &[0]].concat()
 }
 
 /// One record of it.
@@ -106,4 +106,36 @@ pub(super) fn outpoint_of(key: &[u8]) -> Option<OutPoint> {
     let (txid, vout) = key.strip_prefix(WATCH)?.split_first_chunk::<32>()?;
     let vout = u32::from_be_bytes(vout.try_into().ok()?);
     Some(OutPoint { txid: Txid::from_byte_array(*txid), vout })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two kinds under one letter read each other's records: a daemon that has written both cannot be unsealed.
+    #[test]
+    fn no_two_kinds_share_a_letter() {
+        let (node, client): (NodeName, ClientName) =
+            ("alice".parse().expect("a name"), "lnd".parse().expect("a name"));
+        let (txid, outpoint) = (Txid::all_zeros(), OutPoint::null());
+        let names = [
+            crate::appliance::MACAROONS.to_vec(),
+            CHAIN.to_vec(),
+            leaf(0),
+            digest(&node, &client, &[0; 32]),
+            transaction(&node, &txid),
+            charged(&node, &txid),
+            amount(&outpoint),
+            pinned(&node, &outpoint),
+            channels(&node),
+            vls(&node),
+            allowances(&node),
+            flows(&node),
+            marks(&node),
+            block(0),
+            watch(&outpoint),
+        ];
+        let letters: std::collections::HashSet<u8> = names.iter().map(|name| name[0]).collect();
+        assert_eq!(letters.len(), names.len());
+    }
 }
