@@ -4,4 +4,4 @@ pub(crate) mod channel;
 mod closing;
 mod commitments;
 mod funding;
-mod htlcs;
+pub(crate) mod htlcs;

@@ -11,7 +11,7 @@ use super::sweep::Sweep;
 use crate::channels::{Channels, PendingHtlc};
 use crate::classify::htlc_of;
 use crate::psbt::SignRequest;
-use crate::script::{Anchor, Funding, ToRemote, anchor_script};
+use crate::script::{Anchor, Funding, Htlc, ToRemote, anchor_script};
 
 /// What VLS says of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,10 +97,13 @@ fn channel(
     let we_funded = (funded_by_us > Amount::ZERO || channels.fundings.contains_key(funding)).then_some(true);
     if let Some(known) = channels.channels.get(funding) {
         let record = &known.record;
-        // Until a commitment pays us, its anchors tell the form.
+        // Until a commitment pays us, its anchors tell the form, or an HTLC's own script.
         let anchors = match record.to_remote {
             Some((_, form)) => form == ToRemote::Anchors,
-            None => has_anchor(ask, &known.anchors),
+            None => match Htlc::parse(request.to_sign()[0].script.as_bytes()) {
+                Some(htlc) => htlc.anchors,
+                None => has_anchor(ask, &known.anchors),
+            },
         };
         return Some(ChannelFacts {
             funding: *funding,

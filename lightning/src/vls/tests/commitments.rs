@@ -311,3 +311,34 @@ pub(super) fn htlcs_denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>
         ("policy-commitment-htlc-cltv-range", with_chain.counterparty_htlc(&channel(), &soon, Amount::ZERO)),
     ]
 }
+
+/// The peer funded the channel and we own nothing yet: no commitment has told its form, but the HTLC's script does. On an
+/// anchors channel its transaction pays no fee.
+#[test]
+fn the_first_payment_into_an_empty_channel() {
+    use crate::classify::tests::channel::{Node, delayed_script};
+    use crate::classify::tests::htlcs::{TWEAK, offered};
+    let allowed = Default::default();
+    for (anchors, fee, denied) in [(true, 0, false), (false, 0, true), (false, 500, false)] {
+        let node = Node::with_channel(0);
+        let script = offered(&node, false, anchors);
+        let output = pays(400_000, &script.to_p2wsh());
+        let commitment = node.commitment_tx(1, 0, std::slice::from_ref(&output));
+        let outpoint = bitcoin::OutPoint { txid: commitment.compute_txid(), vout: 2 };
+        let spend = pays(400_000 - fee, &delayed_script(1));
+        let tx = transaction(&[(outpoint, u32::from(anchors))], vec![spend], 700_000);
+        let sighash = if anchors { 0x83 } else { 1 };
+        let bytes =
+            node.spend_p2wsh(&tx, &[output], lightning(2, 0), &script, Some((0x51, scalar(TWEAK))), sighash);
+        let request = parse(&bytes, &node.accounts).unwrap();
+        let (ask, _) = node.channels.classify(&request, &node.accounts, &node.signed);
+        let places = Places { accounts: &node.accounts, allowed: &allowed, network: Network::Regtest };
+        let judged = vls().judge(&request, &ask, &node.channels, Amount::ZERO, places);
+        assert_eq!(
+            tags(&judged.violations).contains("policy-htlc-fee-range"),
+            denied,
+            "{:?}",
+            judged.violations
+        );
+    }
+}
