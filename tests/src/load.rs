@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
 pub use requests::{CHANNELS, Operation, RequestSource, reservation, sign_psbt};
-pub use shapes::{BenchChannel, CommitmentPair, wallet_spend};
+pub use shapes::{BenchChannel, CommitmentPair, key, wallet_spend, xpub};
 
 use crate::grpc::Channel;
 use crate::lnd::SignerEndpoint;

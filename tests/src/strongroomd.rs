@@ -51,6 +51,13 @@ impl PolicyChoice {
         self
     }
 
+    /// Writes the file that the daemon reads.
+    fn write(&self, to: &Path) -> Result<()> {
+        let args = ["policy", "init", "--profile", self.profile, "--network", "regtest", "--out", "-"];
+        let written = run_cli(&args, None)?;
+        Ok(std::fs::write(to, self.apply(&written)?)?)
+    }
+
     /// Changes the profile's text.
     fn apply(&self, profile: &str) -> Result<String> {
         let mut text = profile.to_owned();
@@ -143,11 +150,7 @@ impl Strongroomd {
     pub fn start_empty(dir: &Path, policy: &PolicyChoice, token: SoftHsm, launch: Launch) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let (port, metrics) = (free_port()?, free_port()?);
-        let written = run_cli(
-            &["policy", "init", "--profile", policy.profile, "--network", "regtest", "--out", "-"],
-            None,
-        )?;
-        std::fs::write(dir.join("policy.toml"), policy.apply(&written)?)?;
+        policy.write(&dir.join("policy.toml"))?;
         let pin_name =
             token.pin_file.file_name().and_then(|n| n.to_str()).context("the PIN file has no name")?;
         let mut config = format!(
@@ -196,6 +199,13 @@ impl Strongroomd {
         self.process = start(&self.dir, &self.token, &self.launch)?;
         self.wait_answers()?;
         until_true(30, "strongroomd unsealed", || Ok(self.status()?["state"] == "open"))
+    }
+
+    /// Stops it, and starts it again under `policy`.
+    pub fn restart_under(&mut self, policy: &PolicyChoice) -> Result<()> {
+        self.process.stop(10)?;
+        policy.write(&self.dir.join("policy.toml"))?;
+        self.start_again()
     }
 
     /// How it is started the next time.

@@ -376,19 +376,14 @@ fn anchor(funding: &PublicKey) -> ScriptBuf {
 }
 
 /// Our public key {family/index}, from the exported accounts.
-pub(super) fn key(
-    secp: &Secp256k1<VerifyOnly>,
-    accounts: &Value,
-    family: u32,
-    index: u32,
-) -> Result<PublicKey> {
+pub fn key(secp: &Secp256k1<VerifyOnly>, accounts: &Value, family: u32, index: u32) -> Result<PublicKey> {
     let path = [ChildNumber::from_normal_idx(0)?, ChildNumber::from_normal_idx(index)?];
     let account = xpub(accounts, &format!("m/1017'/1'/{family}'"))?;
     Ok(account.derive_pub(secp, &path)?.public_key)
 }
 
 /// The exported extended key at `path`; lnd writes SLIP-132 prefixes, which say no more than the path.
-fn xpub(accounts: &Value, path: &str) -> Result<Xpub> {
+pub fn xpub(accounts: &Value, path: &str) -> Result<Xpub> {
     let account = accounts["accounts"]
         .as_array()
         .and_then(|all| all.iter().find(|a| a["derivation_path"] == path))

@@ -1,0 +1,1 @@
+//! ATTACKS.md is the table.
