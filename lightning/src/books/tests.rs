@@ -275,6 +275,13 @@ fn nothing_is_signed_after_a_close() {
     node.approve(&node.own_commitment(1, 500_000, &[]));
     let frozen = step(&mut node, 1, 500_000, &[], false).update.frozen;
     assert_eq!(frozen, Some(Frozen::OwnCommitment { number: 1 }));
+
+    // The peer began with nothing, so that nothing of our commitment 0 comes again.
+    let mut node = Node::with_channel(998_000);
+    approve(&mut node, 1, 600_000, &[]);
+    node.approve(&node.own_commitment(1, 600_000, &[]));
+    let frozen = step(&mut node, 2, 600_000, &[], false).update.frozen;
+    assert_eq!(frozen, Some(Frozen::OwnCommitment { number: 1 }));
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         // Number 0 is signed when the funding confirms; any later one ends the channel. Where it may be the peer's after
         // all, it ends nothing.
         record.closing |= number != 0;
-        if number != 0 && sorted.repeats_holder_zero {
+        if number != 0 && (sorted.repeats_holder_zero || has_balance(&record)) {
             record.frozen.get_or_insert(Frozen::OwnCommitment { number });
         }
         Spend::HolderCommitment { channel: outpoint, number }
@@ -256,6 +256,12 @@ fn we_have_nothing(record: &ChannelRecord, latest: &CounterpartyState) -> bool {
     record.first_to_remote == Some(Amount::ZERO)
         && latest.to_remote == Amount::ZERO
         && record.holder_zero.is_some()
+}
+
+/// The peer's latest commitment pays us. Then so does its next one: what we must keep in reserve is never spent, and more
+/// than dust (BOLT 2).
+fn has_balance(record: &ChannelRecord) -> bool {
+    record.counterparty.as_ref().is_some_and(|latest| latest.to_remote > Amount::ZERO)
 }
 
 /// lnd numbers commitments one by one and signs the latest number again, with other contents perhaps, if it

@@ -437,12 +437,13 @@ pub fn htlc(keys: &Keys, template: &Psbt, index: u32, new: NewHtlc, to_local: &S
         .position(|w| w[..2] == [0xa9, 0x14] && w[22] == 0x88)
         .context("no payment hash in the script")?;
     script[hash + 2..hash + 22].copy_from_slice(&new.hash160);
-    if let Some(cltv) = script.iter().rposition(|byte| *byte == 0xb1) {
-        // The push before CLTV: two bytes for every height of a young regtest chain.
-        ensure!(script[cltv - 3] == 2, "a height that is no push of two bytes");
+    if template.unsigned_tx.lock_time == LockTime::ZERO {
+        // <height> CLTV DROP CHECKSIG, the height a push of two bytes, as every height of a young regtest chain is.
+        let ends = |w: &[u8]| w[0] == 2 && w[3..] == [0xb1, 0x75, 0xac];
+        let push = script.windows(6).rposition(ends).context("no timeout in the script")?;
         let height = u16::try_from(new.cltv)?;
         ensure!((0x80..0x8000).contains(&height), "height {height} needs another push");
-        script[cltv - 2..cltv].copy_from_slice(&height.to_le_bytes());
+        script[push + 1..push + 3].copy_from_slice(&height.to_le_bytes());
     } else {
         request.unsigned_tx.lock_time = LockTime::from_consensus(new.cltv);
     }

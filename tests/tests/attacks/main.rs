@@ -10,6 +10,7 @@ mod commitments;
 mod document;
 mod forge;
 mod htlcs;
+mod made_up;
 mod musig2;
 mod payments;
 mod secrets;
