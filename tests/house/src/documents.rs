@@ -4,7 +4,7 @@ use crate::manifest::members;
 use crate::tree::Tree;
 
 /// Documents that every fresh clone has.
-const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "POLICY.md", "CHANGELOG.md"];
+const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "POLICY.md", "ATTACKS.md", "CHANGELOG.md"];
 
 /// Missing documents, binaries that README.md does not name, rooms that ARCHITECTURE.md does not.
 pub fn check(tree: &Tree) -> Vec<String> {
@@ -57,6 +57,7 @@ mod tests {
             ("README.md", "`strongroom` asks; `softhsm-setup` makes a token"),
             ("ARCHITECTURE.md", "operator/ and tool/"),
             ("POLICY.md", "rules"),
+            ("ATTACKS.md", "cases"),
             ("CHANGELOG.md", "changes"),
         ])
     }

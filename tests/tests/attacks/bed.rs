@@ -14,7 +14,7 @@ use strongroom_tests::workdir::Workdir;
 
 use crate::attacker::{Attacker, SIGN_PSBT};
 use crate::forge::Live;
-use crate::table::{self, Score};
+use crate::table::{self, Attack, Score};
 
 /// The channels, all between alice and bob: by number, what the attacker does with each.
 pub const HONEST: usize = 0;
@@ -43,7 +43,10 @@ pub fn policy() -> PolicyChoice {
 /// The policy of the second part: every payment needs an authorisation.
 fn authorized_only() -> PolicyChoice {
     // A new day's allowance, since the first part used the old one up.
-    policy().set("payments.require_authorization", true).set("payments.max_unexplained_in_window_sat", 20_000_000)
+    policy()
+        .set("payments.require_authorization", true)
+        .set("payments.max_unexplained_in_window_sat", 20_000_000)
+        .set("channels.max_force_closes_in_window", 3)
 }
 
 impl Bed {
@@ -123,14 +126,19 @@ impl Bed {
     }
 }
 
+const SURROUNDINGS: &str = "Two nodes, old copies, floods";
+
+fn rows_of(name: &str) -> &'static [Attack] {
+    table::groups().into_iter().find(|(group, _)| *group == name).map_or(&[][..], |(_, rows)| rows)
+}
+
 fn group(
     bed: &mut Bed,
     failures: &mut Vec<String>,
     name: &'static str,
     run: impl FnOnce(&mut Score, &mut Bed) -> Result<()>,
 ) {
-    let rows = table::groups().into_iter().find(|(group, _)| *group == name).map_or(&[][..], |(_, rows)| rows);
-    let mut score = Score::new(name, rows);
+    let mut score = Score::new(name, rows_of(name));
     let outcome = run(&mut score, bed).and_then(|()| {
         let (attacker, honest) = bed.with(WORK);
         attacker.still_signs(honest).with_context(|| format!("after {name}"))
@@ -159,9 +167,15 @@ fn a_compromised_lnd_is_refused_by_name() -> Result<()> {
         if let Err(error) = bed.honest_again() {
             failures.push(format!("honest work at the end: {error:#}"));
         }
+        drop(bed);
+        let mut score = Score::new(SURROUNDINGS, rows_of(SURROUNDINGS));
+        let outcome = crate::surroundings::run(&mut score, dir);
+        for error in [outcome, score.finish()].into_iter().filter_map(Result::err) {
+            failures.push(format!("{error:#}"));
+        }
         ensure!(failures.is_empty(), "{}", failures.join("\n"));
         let (refused, bounded) = table::total();
-        eprintln!("attacks figures: {refused} refused by name, {bounded} bounded");
+        eprintln!("attacks figures: {refused} cases refused by name, {bounded} bounded");
         Ok(())
     })
 }

@@ -8,7 +8,7 @@ use strongroom_tests::grpc::OK;
 
 use crate::bed::{Bed, CLOSE, FORCE, QUIET, WORK};
 use crate::forge::{Keys, Live, NewHtlc, SINGLE_ANYONECANPAY, hash160, htlc, invented, pay, stranger, stranger_p2wsh};
-use crate::table::End::Closed;
+use crate::table::End::{Bounded, Closed};
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
@@ -21,11 +21,14 @@ pub const ROWS: &[Attack] = &[
     Attack { name: "close-of-three-outputs", tier: "T0", tag: "unknown-spend", end: Closed, line: "a spend of a channel with more outputs than a close has" },
     Attack { name: "close-beside-another-input", tier: "T0", tag: "unknown-spend", end: Closed, line: "a close with a second input, so that the channel's money seems to be somebody else's" },
     Attack { name: "close-of-an-unknown-channel", tier: "T0", tag: "unknown-spend", end: Closed, line: "a close of a 2-of-2 that no commitment was seen of has no balance to be held to" },
+    Attack { name: "fee-then-close", tier: "T0", tag: "commitment-fee", end: Bounded("`commitment-fee`, once for each channel"), line: "our balance becomes the commitment's fee, and a mutual close gives the fee to the peer" },
     Attack { name: "close-then-update", tier: "T0", tag: "channel-frozen", end: Closed, line: "an honest close is signed, and the channel is to go on" },
     Attack { name: "another-own-commitment-0", tier: "T0", tag: "unknown-spend", end: Closed, line: "a second commitment of ours under number 0" },
     Attack { name: "own-commitment-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "our own commitment signed with SINGLE|ANYONECANPAY" },
     Attack { name: "own-commitment-then-update", tier: "T0", tag: "channel-frozen", end: Closed, line: "our own old commitment is signed, and the channel is to go on earning" },
     Attack { name: "second-level-to-stranger", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "our HTLC transaction pays a script that is not our commitment's delayed one" },
+    Attack { name: "second-level-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "our HTLC transaction pays almost all of the HTLC as fee" },
+    Attack { name: "second-level-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "our HTLC transaction signed with NONE, SINGLE or ANYONECANPAY" },
     Attack { name: "second-level-of-no-commitment", tier: "T0", tag: "unknown-spend", end: Closed, line: "our HTLC transaction on a commitment that was never signed here" },
 ];
 
@@ -100,6 +103,19 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     score.case("second-level-to-stranger", |row| {
         a.refused(row, "1,500,000", &second_level)
     });
+    score.case("second-level-to-fees", |row| {
+        let mut burnt = second_level.clone();
+        burnt.unsigned_tx.output[0].value = bitcoin::Amount::from_sat(100_000);
+        a.refused(row, "", &burnt)
+    });
+    score.case("second-level-sighash", |row| {
+        for sighash in [0x02, 0x03, 0x81, 0x82, SINGLE_ANYONECANPAY] {
+            let mut psbt = second_level.clone();
+            psbt.inputs[0].sighash_type = Some(PsbtSighashType::from_u32(sighash));
+            a.refused(row, "signed with ALL", &psbt)?;
+        }
+        Ok(())
+    });
     Ok(())
 }
 
@@ -153,6 +169,21 @@ fn closes(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let mut spent = live.funding_spent()?;
         spent.outpoint = invented("another funding");
         a.refused(row, "no commitment was seen", &spent.pays(vec![pay(stranger(27), 4_000_000)])?)
+    });
+    score.case("fee-then-close", |row| {
+        let (a, live) = bed.with(CLOSE);
+        let before = live.balance();
+        let mut burnt = live.next()?;
+        burnt.take(&live.to_remote, 1_000_000)?;
+        a.refused_commitment(row, "", &burnt)?;
+        let mut burnt = live.next()?;
+        burnt.take(&live.to_remote, 900_000)?;
+        a.advance(live, &burnt)?;
+        let ours = live.balance() - 500;
+        let outputs = vec![pay(home(&a.keys)?, ours), pay(stranger(29), live.capacity - ours - 500)];
+        a.signed("a close that gives the fee away", &live.funding_spent()?.pays(outputs)?)?;
+        ensure!(before - ours <= 1_000_000 + 50_000, "{} sat are gone", before - ours);
+        Ok(())
     });
     score.case("close-then-update", |row| {
         let (a, live) = bed.with(CLOSE);

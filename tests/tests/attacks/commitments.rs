@@ -25,6 +25,7 @@ pub const ROWS: &[Attack] = &[
     Attack { name: "htlcs-never-asked", tier: "T0", tag: "unexplained-output", end: Closed, line: "a commitment with HTLC outputs whose transactions are never asked for: refused within 3 s, and nobody else waits" },
     Attack { name: "htlc-too-large", tier: "T0", tag: "payment-amount", end: Closed, line: "an HTLC of our own above what may be paid without authorisation" },
     Attack { name: "channels-emptied-by-payments", tier: "T0", tag: "payment-window", end: Bounded("`payment-window`"), line: "one HTLC after another, each within the limit, each failed and tried again" },
+    Attack { name: "payment-dressed-as-incoming", tier: "T0", tag: "unexplained-outflow", end: Closed, line: "our balance goes into an HTLC of the form that the peer pays" },
     Attack { name: "commitment-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "the peer's commitment signed with NONE, SINGLE or ANYONECANPAY" },
     Attack { name: "commitment-other-amount", tier: "T0", tag: "unknown-spend", end: Closed, line: "a commitment that says the channel holds twice as much" },
     Attack { name: "commitment-second-input", tier: "T0", tag: "unknown-spend", end: Closed, line: "a commitment with an input beside the funding output" },
@@ -94,6 +95,15 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let template = live.offered.clone().context("no template")?;
         draft.htlc(&a.keys, &template, NewHtlc { hash160: hash160(&[1; 32]), sat: 1_100_000, cltv: 400 })?;
         a.refused_commitment(row, "1,100,000", &draft)
+    });
+    score.case("payment-dressed-as-incoming", |row| {
+        let (a, live) = bed.with(QUIET);
+        let template = live.incoming.clone().context("no template")?;
+        let mut draft = live.next()?;
+        // The HTLC is taken from the peer's balance, which ours then makes good.
+        draft.give(1_500_000)?;
+        draft.htlc(&a.keys, &template, NewHtlc { hash160: hash160(&[2; 32]), sat: 1_500_000, cltv: 400 })?;
+        a.refused_commitment(row, "", &draft)
     });
     score.case("commitment-sighash", |row| {
         let (a, live) = bed.with(QUIET);

@@ -32,6 +32,11 @@ impl Keys {
         Self { accounts, secp: Secp256k1::verification_only() }
     }
 
+    /// As exported.
+    pub fn accounts(&self) -> &Value {
+        &self.accounts
+    }
+
     /// {family/index}.
     pub fn channel(&self, family: u32, index: u32) -> Result<PublicKey> {
         load::key(&self.secp, &self.accounts, family, index)

@@ -5,13 +5,14 @@ use bitcoin::Amount;
 use bitcoin::psbt::PsbtSighashType;
 
 use crate::bed::{Bed, QUIET, WORK};
-use crate::forge::{NewHtlc, hash160, htlc, pay, stranger, stranger_p2wsh};
+use crate::forge::{Draft, NewHtlc, hash160, htlc, pay, stranger, stranger_p2wsh};
 use crate::table::End::Closed;
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
     Attack { name: "htlc-then-another-commitment", tier: "T0", tag: "unexplained-output", end: Closed, line: "HTLC transactions of one commitment are asked for, and another commitment under the same number is to be signed with them" },
     Attack { name: "htlc-that-the-commitment-lacks", tier: "T0", tag: "unknown-spend", end: Closed, line: "an HTLC transaction on an output that turns out to be the peer's balance" },
+    Attack { name: "htlc-answer-after-restart", tier: "T0", tag: "unknown-spend", end: Closed, line: "the same, with a restart of the daemon between the two requests" },
     Attack { name: "htlc-with-another-amount", tier: "T0", tag: "unknown-spend", end: Closed, line: "an HTLC transaction for less than the commitment's output holds" },
     Attack { name: "htlc-after-release", tier: "T0", tag: "unknown-spend", end: Closed, line: "SINGLE|ANYONECANPAY on an output of a commitment that is signed already" },
     Attack { name: "htlc-answered-twice", tier: "T0", tag: "unknown-spend", end: Closed, line: "the same HTLC output once more, to another script" },
@@ -24,6 +25,20 @@ pub const ROWS: &[Attack] = &[
     Attack { name: "htlc-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "the peer's HTLC transaction signed with NONE, SINGLE or ALL|ANYONECANPAY" },
     Attack { name: "htlc-key-of-another-channel", tier: "T0", tag: "unknown-spend", end: Closed, line: "an HTLC of one channel's commitment signed with another's HTLC key" },
 ];
+
+/// A commitment that gives `sat` away, and an HTLC request on its output that is the peer's balance.
+fn lacking(bed: &mut Bed, sat: u64) -> Result<(Draft, bitcoin::Psbt)> {
+    let (a, live) = bed.with(QUIET);
+    let template = live.offered.clone().context("no template")?;
+    let mut draft = live.next()?;
+    draft.give(sat)?;
+    let new = NewHtlc { hash160: hash160(&[62; 32]), sat: 30_000, cltv: 400 };
+    let (_, mut request) = htlc(&a.keys, &template, live.index, new, &draft.to_local)?;
+    let outputs = &draft.psbt.unsigned_tx.output;
+    let vout = outputs.iter().position(|o| o.script_pubkey == draft.to_local).context("no to_local")?;
+    request.unsigned_tx.input[0].previous_output = bitcoin::OutPoint::new(draft.txid(), u32::try_from(vout)?);
+    Ok((draft, request))
+}
 
 pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     let new = |n: u8| NewHtlc { hash160: hash160(&[n; 32]), sat: 30_000, cltv: 400 };
@@ -40,18 +55,15 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         a.refused(row, "", &asked.psbt)
     });
     score.case("htlc-that-the-commitment-lacks", |row| {
-        let (a, live) = bed.with(QUIET);
-        let template = live.offered.clone().context("no template")?;
-        let mut draft = live.next()?;
-        draft.give(2_000)?;
-        let (_, mut request) = htlc(&a.keys, &template, live.index, new(62), &draft.to_local)?;
-        request.unsigned_tx.input[0].previous_output.txid = draft.txid();
-        let to_local = draft.to_local.clone();
-        let outputs = &draft.psbt.unsigned_tx.output;
-        let vout = outputs.iter().position(|o| o.script_pubkey == to_local).context("no to_local")?;
-        request.unsigned_tx.input[0].previous_output.vout = u32::try_from(vout)?;
-        a.signed("a made-up HTLC transaction", &request)?;
-        a.refused(row, "no such output", &draft.psbt)
+        let (draft, request) = lacking(bed, 2_000)?;
+        bed.attacker.signed("a made-up HTLC transaction", &request)?;
+        bed.attacker.refused(row, "no such output", &draft.psbt)
+    });
+    score.case("htlc-answer-after-restart", |row| {
+        let (draft, request) = lacking(bed, 3_000)?;
+        bed.attacker.signed("a made-up HTLC transaction", &request)?;
+        bed.restart(None)?;
+        bed.attacker.refused(row, "no such output", &draft.psbt)
     });
     score.case("htlc-with-another-amount", |row| {
         let (a, live) = bed.with(QUIET);

@@ -109,7 +109,7 @@ impl Chosen {
 }
 
 pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
-    let oracle_dir = bed.net.bitcoind.dir().join("../oracle");
+    let oracle_dir = bed.net.alice.dir().with_file_name("oracle");
     let a = &bed.attacker;
     let signer = a.keys.channel(KEY.0.cast_unsigned(), KEY.1)?;
     score.case("nonce-of-the-attacker", |row| {
@@ -131,7 +131,7 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
             ensure!(signed.code == OK, "lnd's signer: {}", signed.message);
             Ok(MuSig2SignResponse::decode(signed.body)?.local_partial_signature)
         })?;
-        let partial: [u8; 32] = partial.as_ref().try_into().context("a partial signature of 32 bytes")?;
+        let partial: [u8; 32] = partial[..].try_into().context("a partial signature of 32 bytes")?;
         let stolen = chosen.private_key(&signer, partial)?;
         ensure!(stolen.public_key(&Secp256k1::new()) == signer, "lnd's signer did not give its key away");
         a.refused_call(row, "", CREATE, &session)

@@ -61,12 +61,12 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     });
     score.case("more-than-authorised", |row| {
         authorize(a, 101, 20_000, &[])?;
-        a.refused_commitment(row, "30,000 sat in flight", &offering(a, live, &[new(101, 30_000, 400)])?)
+        a.refused_commitment(row, "30000 sat in flight", &offering(a, live, &[new(101, 30_000, 400)])?)
     });
     score.case("parts-above-the-whole", |row| {
         authorize(a, 102, 20_000, &[])?;
         let parts = [new(102, 15_000, 400), NewHtlc { sat: 15_001, ..new(102, 0, 400) }];
-        a.refused_commitment(row, "30,001 sat in flight", &offering(a, live, &parts)?)
+        a.refused_commitment(row, "30001 sat in flight", &offering(a, live, &parts)?)
     });
     score.case("authorisation-expired", |row| {
         authorize(a, 104, 20_000, &["--expires-in", "1s"])?;
@@ -77,7 +77,7 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     a.advance(live, &offering(a, live, &[new(103, 20_000, 400)])?).context("an authorised payment")?;
     score.case("authorisation-on-two-channels", |row| {
         let (a, live) = bed.with(SPARE);
-        a.refused_commitment(row, "40,000 sat in flight", &offering(a, live, &[new(103, 20_000, 400)])?)
+        a.refused_commitment(row, "40000 sat in flight", &offering(a, live, &[new(103, 20_000, 400)])?)
     });
     bed.restart(None)?;
     score.case("authorisation-after-restart", |row| {

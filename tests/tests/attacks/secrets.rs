@@ -18,7 +18,8 @@ const SIGN_MESSAGE: &str = "/signrpc.Signer/SignMessage";
 pub const ROWS: &[Attack] = &[
     Attack { name: "message-is-a-bip143-preimage", tier: "T0", tag: "message-kind", end: Closed, line: "a sighash preimage as a message, hashed twice, for every key family" },
     Attack { name: "message-is-a-hashed-preimage", tier: "T0", tag: "message-kind", end: Closed, line: "SHA256 of a sighash preimage as a message, hashed once more, for every key family" },
-    Attack { name: "message-is-a-bip341-preimage", tier: "T0", tag: "message-kind, message-form", end: Closed, line: "a taproot sighash as a message: two tag hashes and the rest, or the tag itself, under Schnorr, for every key family" },
+    Attack { name: "message-is-a-bip341-preimage", tier: "T0", tag: "message-kind, message-form", end: Closed, line: "a taproot sighash as a message: two tag hashes and the rest, under Schnorr, for every key family" },
+    Attack { name: "message-tagged-as-a-sighash", tier: "T0", tag: "malformed", end: Closed, line: "a taproot sighash as a message under the tag TapSighash, for every key family" },
     Attack { name: "message-with-a-tap-tweak", tier: "T0", tag: "message-form", end: Closed, line: "a message signed by a key under a taproot tweak" },
     Attack { name: "message-by-a-channel-key", tier: "T0", tag: "message-key", end: Closed, line: "a well-formed text for keys that lock coins" },
     Attack { name: "announcement-of-another-key", tier: "T0", tag: "message-kind", end: Closed, line: "a channel_announcement that does not name the multisig key asked for" },
@@ -71,14 +72,17 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let request = SignMessageReq { msg: hash.into(), ..Default::default() };
         each_family(row, a, index, 0..10, &request)
     });
+    // Epoch, DEFAULT, version 2, locktime 0, and five hashes.
+    let taproot = [&[0, 0, 2, 0, 0, 0, 0, 0, 0, 0][..], &[3; 165]].concat();
     score.case("message-is-a-bip341-preimage", |row| {
         let tag = sha256::Hash::hash(b"TapSighash").to_byte_array();
-        let message = [&[0u8][..], &[0x00, 2, 0, 0, 0, 0, 0, 0, 0], &[3; 165]].concat();
-        let whole = [&tag[..], &tag, &message].concat();
+        let whole = [&tag[..], &tag, &taproot].concat();
         let request = SignMessageReq { msg: whole.into(), schnorr_sig: true, ..Default::default() };
-        each_family(row, a, index, 0..10, &request)?;
+        each_family(row, a, index, 0..10, &request)
+    });
+    score.case("message-tagged-as-a-sighash", |row| {
         let request = SignMessageReq {
-            msg: message.into(),
+            msg: taproot.clone().into(),
             schnorr_sig: true,
             tag: b"TapSighash".to_vec().into(),
             ..Default::default()

@@ -18,10 +18,11 @@ pub const ROWS: &[Attack] = &[
     Attack { name: "sweep-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "our balance on the peer's commitment is swept to a stranger" },
     Attack { name: "sweep-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "almost all of a swept balance is fee" },
     Attack { name: "sweep-with-a-hidden-input", tier: "T0", tag: "fee-cap", end: Closed, line: "a wallet coin beside the sweep is said to be worth little; its own signature shows the fee" },
-    Attack { name: "sweep-sighash", tier: "T0", tag: "sighash", end: Closed, line: "a sweep signed with NONE, SINGLE or ANYONECANPAY" },
+    Attack { name: "sweep-sighash", tier: "T0", tag: "sighash", end: Closed, line: "a sweep of our balance, of a delayed output or of a punished peer signed with NONE, SINGLE or ANYONECANPAY" },
     Attack { name: "delayed-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "a delayed output of ours is swept to a stranger" },
     Attack { name: "htlc-claim-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "our claim of an HTLC on the peer's commitment pays a stranger" },
     Attack { name: "anchor-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "an anchor is spent to a stranger" },
+    Attack { name: "anchor-bump-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "a wallet coin beside an anchor becomes fee" },
     Attack { name: "channel-dressed-as-anchor", tier: "T0", tag: "spend-key", end: Closed, line: "the multisig key signs an \"anchor\" of five million satoshis" },
     Attack { name: "justice-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "a punished peer's balance pays a stranger" },
     Attack { name: "justice-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "a punished peer's balance becomes fee" },
@@ -123,6 +124,14 @@ fn anchor(keys: &Keys, index: u32, outpoint: OutPoint, sat: u64) -> Result<Spent
     })
 }
 
+/// Ours on the peer's latest commitment.
+fn our_anchor(keys: &Keys, live: &Live) -> Result<Spent> {
+    let script = anchor(keys, live.index, invented(""), 330)?.utxo;
+    let vout = live.latest().unsigned_tx.output.iter().position(|output| *output == script);
+    let vout = u32::try_from(vout.context("no anchor of ours")?)?;
+    anchor(keys, live.index, OutPoint::new(live.txid(), vout), 330)
+}
+
 pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     let work = bed.lives[WORK].clone();
     let (a, live) = bed.with(QUIET);
@@ -153,9 +162,13 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     });
     score.case("sweep-sighash", |row| {
         for sighash in [0x02, 0x03, 0x81, 0x82, SINGLE_ANYONECANPAY] {
-            let mut spent = to_remote(&a.keys, live)?;
-            spent.sighash = sighash;
-            a.refused(row, &format!("{sighash:#04x}"), &spent.pays(vec![pay(home.clone(), live.balance() - 500)])?)?;
+            for mut spent in
+                [to_remote(&a.keys, live)?, delayed(&a.keys, index, [9; 32])?, justice(&a.keys, index, "breach")?]
+            {
+                spent.sighash = sighash;
+                let sat = spent.utxo.value.to_sat() - 500;
+                a.refused(row, &format!("{sighash:#04x}"), &spent.pays(vec![pay(home.clone(), sat)])?)?;
+            }
         }
         Ok(())
     });
@@ -172,11 +185,14 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         Ok(())
     });
     score.case("anchor-to-stranger", |row| {
-        let outputs = &live.latest().unsigned_tx.output;
-        let ours = anchor(&a.keys, index, invented(""), 330)?.utxo;
-        let vout = outputs.iter().position(|output| *output == ours).context("no anchor of ours")?;
-        let spent = anchor(&a.keys, index, OutPoint::new(live.txid(), u32::try_from(vout)?), 330)?;
-        a.refused(row, "", &spent.pays(vec![pay(stranger(33), 310)])?)
+        a.refused(row, "", &our_anchor(&a.keys, live)?.pays(vec![pay(stranger(33), 310)])?)
+    });
+    score.case("anchor-bump-to-fees", |row| {
+        let (bumped, coin) = (our_anchor(&a.keys, live)?, Coin::new(&a.keys, "bump", 4_000_000)?);
+        let beside = (bumped.outpoint, bumped.utxo);
+        let mut psbt = coin.spent.pays_beside(beside, vec![pay(home.clone(), 1_000_000)])?;
+        psbt.inputs[0].non_witness_utxo = Some(coin.from.clone());
+        a.refused(row, "", &psbt)
     });
     score.case("channel-dressed-as-anchor", |row| {
         let spent = anchor(&a.keys, index, invented("anchor"), 5_000_000)?;

@@ -17,6 +17,7 @@ pub const ROWS: &[Attack] = &[
     Attack { name: "coins-burnt", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "coins are put into OP_RETURN" },
     Attack { name: "coins-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "a wallet spend that is almost all fee" },
     Attack { name: "small-withdrawals", tier: "T0", tag: "outflow-window", end: Bounded("`outflow-window`"), line: "withdrawals just within the limit, one after another" },
+    Attack { name: "fees-bit-by-bit", tier: "T0", tag: "fee-window", end: Bounded("`fee-window`"), line: "coins go round in our own wallet, a fee within the limit each time" },
     Attack { name: "wallet-sighash", tier: "T0", tag: "sighash", end: Closed, line: "a wallet coin signed with NONE, SINGLE or ANYONECANPAY, to be spent anywhere" },
     Attack { name: "wallet-coin-with-a-tweak", tier: "T0", tag: "malformed", end: Closed, line: "a wallet key under a tweak of the client's" },
     Attack { name: "two-requests-hide-a-fee", tier: "T0", tag: "amount-conflict", end: Closed, line: "two signatures for one transaction, each lying about the other's input (BIP 143)" },
@@ -174,6 +175,23 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
             taken += 12_000_000;
         }
         anyhow::bail!("{taken} sat went to a stranger's 2-of-2 and nothing was refused")
+    });
+    score.case("fees-bit-by-bit", |row| {
+        let mut burnt = 0;
+        for n in 0..60 {
+            // Large enough for its feerate: many outputs of ours.
+            let mut outputs = vec![own(20_000); 60];
+            outputs.push(own(2_000_000 - 60 * 20_000 - 190_000));
+            let psbt = coin(&format!("round {n}"), 2_000_000)?.pays(outputs)?;
+            let answer = a.sign(&psbt)?;
+            if answer.code != OK {
+                row.is_refused(&answer, "")?;
+                ensure!((1_000_000..=5_000_000).contains(&burnt), "{burnt} sat are burnt");
+                return Ok(());
+            }
+            burnt += 190_000;
+        }
+        anyhow::bail!("{burnt} sat are burnt and nothing was refused")
     });
     score.case("small-withdrawals", |row| {
         let mut taken = 0;
