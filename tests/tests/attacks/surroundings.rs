@@ -70,6 +70,7 @@ pub fn run(score: &mut Score, dir: &Path) -> Result<()> {
         alice.signed("alice's half", &both(pair, 0, 1_000, outputs.clone())?)?;
         carol.refused(row, "", &both(pair, 1, 1_000, outputs)?)
     });
+    score.case("withheld-crowd", |row| withheld_crowd(row, &alice, &carol));
     score.case("closing-frees-the-total", |row| {
         for index in [10, 11] {
             reserve(&alice, index)?;
@@ -83,7 +84,6 @@ pub fn run(score: &mut Score, dir: &Path) -> Result<()> {
         alice.refused(row, "", &commitment_zero(&alice.keys, 12, invented("total 12"), 10_000_000, 0)?)
     });
     score.case("flood", |row| flood(row, &alice, &mut honest));
-    score.case("withheld-crowd", |row| withheld_crowd(row, &alice, &carol));
     score.case("torn-and-slow-streams", |_| torn_streams(&alice, &mut honest));
 
     daemon.process().stop(10)?;
