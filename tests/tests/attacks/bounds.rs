@@ -14,14 +14,62 @@ use crate::table::End::{Bounded, Closed, NotEnforceable};
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "own-commitment-0-is-out", tier: "T0 (A1)", tag: "channel-capacity", end: NotEnforceable("the whole channel; `channel-capacity`, `channels-total`"), line: "our signature on our own commitment 0 was given when the channel opened; with the peer it rolls everything back" },
-    Attack { name: "old-states-stay-live", tier: "T0 (A2)", tag: "channel-capacity", end: NotEnforceable("what we gained since the worst state ever signed; shown as `guaranteed`"), line: "no request proves a state revoked: every commitment of the peer's ever signed may be published" },
-    Attack { name: "peers-commitment-as-ours", tier: "T0 (C4)", tag: "channel-frozen", end: Bounded("`force-close-value`, `force-close-window`; the channel is frozen"), line: "a commitment of the peer's that pays us nothing passes for our own" },
-    Attack { name: "to-local-not-revocable", tier: "T0 (C6)", tag: "forward-exposure", end: NotEnforceable("what is the peer's in the channel; nothing of it counts as ours"), line: "the peer's own output pays an address instead of a script that we could punish by" },
-    Attack { name: "peer-without-reserve", tier: "T0 (C15)", tag: "channel-capacity", end: NotEnforceable("the channel; the peer has nothing left to lose by an old state"), line: "the peer's commitment leaves it no balance" },
-    Attack { name: "own-commitment-of-the-peers-channel", tier: "T0", tag: "channel-frozen", end: Closed, line: "our own old commitment of a channel that the peer funded, and the channel is to go on earning" },
-    Attack { name: "own-commitments-of-all-channels", tier: "T0", tag: "force-close-window", end: Bounded("`force-close-window`, `force-close-value`"), line: "our own commitment of one channel after another is collected" },
-    Attack { name: "approved-request-again", tier: "T0", tag: "channel-frozen", end: Bounded("the same bytes, charged once"), line: "an approved request is asked again, also on a channel that is frozen" },
+    Attack {
+        name: "own-commitment-0-is-out",
+        tier: "T0 (A1)",
+        tag: "channel-capacity",
+        end: NotEnforceable("the whole channel; `channel-capacity`, `channels-total`"),
+        line: "our signature on our own commitment 0 was given when the channel opened; with the peer it rolls everything back",
+    },
+    Attack {
+        name: "old-states-stay-live",
+        tier: "T0 (A2)",
+        tag: "channel-capacity",
+        end: NotEnforceable("what we gained since the worst state ever signed; shown as `guaranteed`"),
+        line: "no request proves a state revoked: every commitment of the peer's ever signed may be published",
+    },
+    Attack {
+        name: "peers-commitment-as-ours",
+        tier: "T0 (C4)",
+        tag: "channel-frozen",
+        end: Bounded("`force-close-value`, `force-close-window`; the channel is frozen"),
+        line: "a commitment of the peer's that pays us nothing passes for our own",
+    },
+    Attack {
+        name: "to-local-not-revocable",
+        tier: "T0 (C6)",
+        tag: "forward-exposure",
+        end: NotEnforceable("what is the peer's in the channel; nothing of it counts as ours"),
+        line: "the peer's own output pays an address instead of a script that we could punish by",
+    },
+    Attack {
+        name: "peer-without-reserve",
+        tier: "T0 (C15)",
+        tag: "channel-capacity",
+        end: NotEnforceable("the channel; the peer has nothing left to lose by an old state"),
+        line: "the peer's commitment leaves it no balance",
+    },
+    Attack {
+        name: "own-commitment-of-the-peers-channel",
+        tier: "T0",
+        tag: "channel-frozen",
+        end: Closed,
+        line: "our own old commitment of a channel that the peer funded, and the channel is to go on earning",
+    },
+    Attack {
+        name: "own-commitments-of-all-channels",
+        tier: "T0",
+        tag: "force-close-window",
+        end: Bounded("`force-close-window`, `force-close-value`"),
+        line: "our own commitment of one channel after another is collected",
+    },
+    Attack {
+        name: "approved-request-again",
+        tier: "T0",
+        tag: "channel-frozen",
+        end: Bounded("the same bytes, charged once"),
+        line: "an approved request is asked again, also on a channel that is frozen",
+    },
 ];
 
 /// What `strongroom status` shows of the windows.
@@ -38,7 +86,8 @@ fn field(a: &Attacker, live: &Live, field: &str) -> Result<u64> {
     let shown: Value = serde_json::from_str(&a.cli(&["channels"])?)?;
     let list = shown.as_array().or_else(|| shown["channels"].as_array()).context("no channels")?;
     let wanted = live.funding.to_string();
-    let channel = list.iter().find(|c| c["channel"] == wanted.as_str()).context("the channel is not shown")?;
+    let channel =
+        list.iter().find(|c| c["channel"] == wanted.as_str()).context("the channel is not shown")?;
     channel[field].as_u64().with_context(|| format!("{field} in {channel}"))
 }
 

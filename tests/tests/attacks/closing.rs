@@ -7,29 +7,139 @@ use bitcoin::{Psbt, Sequence};
 use strongroom_tests::grpc::OK;
 
 use crate::bed::{Bed, CLOSE, FORCE, QUIET, WORK};
-use crate::forge::{Keys, Live, NewHtlc, SINGLE_ANYONECANPAY, hash160, htlc, invented, pay, stranger, stranger_p2wsh};
+use crate::forge::{
+    Keys, Live, NewHtlc, SINGLE_ANYONECANPAY, hash160, htlc, invented, pay, stranger, stranger_p2wsh,
+};
 use crate::table::End::{Bounded, Closed};
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "close-to-stranger", tier: "T0", tag: "mutual-close-balance", end: Closed, line: "a mutual close pays our balance to a stranger" },
-    Attack { name: "close-below-balance", tier: "T0", tag: "mutual-close-balance", end: Closed, line: "a mutual close pays us 200,000 sat less than the latest commitment" },
-    Attack { name: "close-to-two-strangers", tier: "T0", tag: "mutual-close-balance", end: Closed, line: "two outputs of a mutual close are neither ours nor one peer's" },
-    Attack { name: "close-to-a-2-of-2", tier: "T0", tag: "mutual-close-balance", end: Closed, line: "our share goes to a 2-of-2 that holds a key of ours, where the peer can hold it to ransom" },
-    Attack { name: "close-with-htlcs", tier: "T0", tag: "mutual-close-htlcs", end: Closed, line: "a mutual close while HTLCs are pending leaves what they hold to the peer" },
-    Attack { name: "close-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "a mutual close signed with NONE, SINGLE or ANYONECANPAY" },
-    Attack { name: "close-of-three-outputs", tier: "T0", tag: "unknown-spend", end: Closed, line: "a spend of a channel with more outputs than a close has" },
-    Attack { name: "close-beside-another-input", tier: "T0", tag: "unknown-spend", end: Closed, line: "a close with a second input, so that the channel's money seems to be somebody else's" },
-    Attack { name: "close-of-an-unknown-channel", tier: "T0", tag: "unknown-spend", end: Closed, line: "a close of a 2-of-2 that no commitment was seen of has no balance to be held to" },
-    Attack { name: "fee-then-close", tier: "T0", tag: "commitment-fee", end: Bounded("`commitment-fee`, once for each channel"), line: "our balance becomes the commitment's fee, and a mutual close gives the fee to the peer" },
-    Attack { name: "close-then-update", tier: "T0", tag: "channel-frozen", end: Closed, line: "an honest close is signed, and the channel is to go on" },
-    Attack { name: "another-own-commitment-0", tier: "T0", tag: "unknown-spend", end: Closed, line: "a second commitment of ours under number 0" },
-    Attack { name: "own-commitment-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "our own commitment signed with SINGLE|ANYONECANPAY" },
-    Attack { name: "own-commitment-then-update", tier: "T0", tag: "channel-frozen", end: Closed, line: "our own old commitment is signed, and the channel is to go on earning" },
-    Attack { name: "second-level-to-stranger", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "our HTLC transaction pays a script that is not our commitment's delayed one" },
-    Attack { name: "second-level-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "our HTLC transaction pays almost all of the HTLC as fee" },
-    Attack { name: "second-level-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "our HTLC transaction signed with NONE, SINGLE or ANYONECANPAY" },
-    Attack { name: "second-level-of-no-commitment", tier: "T0", tag: "unknown-spend", end: Closed, line: "our HTLC transaction on a commitment that was never signed here" },
+    Attack {
+        name: "close-to-stranger",
+        tier: "T0",
+        tag: "mutual-close-balance",
+        end: Closed,
+        line: "a mutual close pays our balance to a stranger",
+    },
+    Attack {
+        name: "close-below-balance",
+        tier: "T0",
+        tag: "mutual-close-balance",
+        end: Closed,
+        line: "a mutual close pays us 200,000 sat less than the latest commitment",
+    },
+    Attack {
+        name: "close-to-two-strangers",
+        tier: "T0",
+        tag: "mutual-close-balance",
+        end: Closed,
+        line: "two outputs of a mutual close are neither ours nor one peer's",
+    },
+    Attack {
+        name: "close-to-a-2-of-2",
+        tier: "T0",
+        tag: "mutual-close-balance",
+        end: Closed,
+        line: "our share goes to a 2-of-2 that holds a key of ours, where the peer can hold it to ransom",
+    },
+    Attack {
+        name: "close-with-htlcs",
+        tier: "T0",
+        tag: "mutual-close-htlcs",
+        end: Closed,
+        line: "a mutual close while HTLCs are pending leaves what they hold to the peer",
+    },
+    Attack {
+        name: "close-sighash",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a mutual close signed with NONE, SINGLE or ANYONECANPAY",
+    },
+    Attack {
+        name: "close-of-three-outputs",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a spend of a channel with more outputs than a close has",
+    },
+    Attack {
+        name: "close-beside-another-input",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a close with a second input, so that the channel's money seems to be somebody else's",
+    },
+    Attack {
+        name: "close-of-an-unknown-channel",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a close of a 2-of-2 that no commitment was seen of has no balance to be held to",
+    },
+    Attack {
+        name: "fee-then-close",
+        tier: "T0",
+        tag: "commitment-fee",
+        end: Bounded("`commitment-fee`, once for each channel"),
+        line: "our balance becomes the commitment's fee, and a mutual close gives the fee to the peer",
+    },
+    Attack {
+        name: "close-then-update",
+        tier: "T0",
+        tag: "channel-frozen",
+        end: Closed,
+        line: "an honest close is signed, and the channel is to go on",
+    },
+    Attack {
+        name: "another-own-commitment-0",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a second commitment of ours under number 0",
+    },
+    Attack {
+        name: "own-commitment-sighash",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "our own commitment signed with SINGLE|ANYONECANPAY",
+    },
+    Attack {
+        name: "own-commitment-then-update",
+        tier: "T0",
+        tag: "channel-frozen",
+        end: Closed,
+        line: "our own old commitment is signed, and the channel is to go on earning",
+    },
+    Attack {
+        name: "second-level-to-stranger",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "our HTLC transaction pays a script that is not our commitment's delayed one",
+    },
+    Attack {
+        name: "second-level-to-fees",
+        tier: "T0",
+        tag: "fee-cap",
+        end: Closed,
+        line: "our HTLC transaction pays almost all of the HTLC as fee",
+    },
+    Attack {
+        name: "second-level-sighash",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "our HTLC transaction signed with NONE, SINGLE or ANYONECANPAY",
+    },
+    Attack {
+        name: "second-level-of-no-commitment",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "our HTLC transaction on a commitment that was never signed here",
+    },
 ];
 
 /// Where an honest close of ours pays: the wallet's address 0/7.
@@ -56,9 +166,8 @@ fn on_own_commitment(live: &Live, keys: &Keys, sat: u64) -> Result<Psbt> {
     let new = NewHtlc { hash160: hash160(&[90; 32]), sat, cltv: 400 };
     let (_, mut request) = htlc(keys, &template, live.index, new, &stranger_p2wsh(40))?;
     let mut script = request.inputs[0].witness_script.clone().context("no script")?.into_bytes();
-    let at: Vec<usize> = (1..script.len() - 33)
-        .filter(|at| script[at - 1] == 33 && matches!(script[*at], 2 | 3))
-        .collect();
+    let at: Vec<usize> =
+        (1..script.len() - 33).filter(|at| script[at - 1] == 33 && matches!(script[*at], 2 | 3)).collect();
     let [remote, local] = at[..] else { anyhow::bail!("{} keys in an HTLC script", at.len()) };
     let (a, b) = (script[remote..remote + 33].to_vec(), script[local..local + 33].to_vec());
     script[remote..remote + 33].copy_from_slice(&b);
@@ -94,15 +203,14 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     });
     score.case("own-commitment-then-update", |row| {
         let rest = live.capacity - 1_500_000 - 200_000;
-        let outputs = vec![htlc_output.clone(), pay(stranger_p2wsh(42), rest), pay(stranger_p2wsh(43), 150_000)];
+        let outputs =
+            vec![htlc_output.clone(), pay(stranger_p2wsh(42), rest), pay(stranger_p2wsh(43), 150_000)];
         let own = own_commitment(live, 3, Some(outputs))?;
         a.signed("our own commitment 3", &own)?;
         second_level.unsigned_tx.input[0].previous_output.txid = own.unsigned_tx.compute_txid();
         a.refused_commitment(row, "", &live.next()?)
     });
-    score.case("second-level-to-stranger", |row| {
-        a.refused(row, "1,500,000", &second_level)
-    });
+    score.case("second-level-to-stranger", |row| a.refused(row, "1,500,000", &second_level));
     score.case("second-level-to-fees", |row| {
         let mut burnt = second_level.clone();
         burnt.unsigned_tx.output[0].value = bitcoin::Amount::from_sat(100_000);
@@ -122,7 +230,11 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
 fn closes(score: &mut Score, bed: &mut Bed) -> Result<()> {
     score.case("close-to-stranger", |row| {
         let (a, live) = bed.with(CLOSE);
-        a.refused(row, "0 sat to us", &live.funding_spent()?.pays(vec![pay(stranger(20), live.balance() - 500)])?)
+        a.refused(
+            row,
+            "0 sat to us",
+            &live.funding_spent()?.pays(vec![pay(stranger(20), live.balance() - 500)])?,
+        )
     });
     score.case("close-below-balance", |row| {
         let (a, live) = bed.with(CLOSE);

@@ -12,24 +12,132 @@ use crate::table::End::{Bounded, Closed};
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "balance-to-peer", tier: "T0", tag: "unexplained-outflow", end: Closed, line: "1.5 million satoshis of our balance are the peer's on its next commitment, and no HTLC says why" },
-    Attack { name: "balance-to-stranger", tier: "T0", tag: "unexplained-output", end: Closed, line: "a new output of the peer's commitment pays a stranger what was ours" },
-    Attack { name: "same-number-other-contents", tier: "T0", tag: "unexplained-outflow", end: Closed, line: "the commitment signed last is asked for again under its number, with our balance the peer's" },
-    Attack { name: "number-skipped", tier: "T0", tag: "unknown-spend", end: Closed, line: "the next commitment but one" },
-    Attack { name: "number-rolled-back", tier: "T0", tag: "unknown-spend", end: Closed, line: "an earlier number with contents never signed" },
-    Attack { name: "second-to-local", tier: "T0", tag: "unexplained-output", end: Closed, line: "an output that pretends to be the peer's to_local beside the one that is" },
-    Attack { name: "anchor-of-a-stranger", tier: "T0", tag: "unexplained-output", end: Closed, line: "our anchor's 330 sat pay another script" },
-    Attack { name: "dust-flood", tier: "T0", tag: "unexplained-outflow, commitment-fee", end: Closed, line: "our balance is spread over HTLCs too small for an output, on a channel that the peer funded" },
-    Attack { name: "fee-burn", tier: "T0", tag: "commitment-fee", end: Closed, line: "our balance becomes the commitment's fee" },
-    Attack { name: "fee-then-gift", tier: "T0", tag: "unexplained-outflow", end: Bounded("`commitment-fee` per step, `unexplained-outflow` per window"), line: "what became fee on one commitment becomes the peer's balance on the next, again and again" },
-    Attack { name: "htlcs-never-asked", tier: "T0", tag: "unexplained-output", end: Closed, line: "a commitment with HTLC outputs whose transactions are never asked for: refused within 3 s, and nobody else waits" },
-    Attack { name: "htlc-too-large", tier: "T0", tag: "payment-amount", end: Closed, line: "an HTLC of our own above what may be paid without authorisation" },
-    Attack { name: "channels-emptied-by-payments", tier: "T0", tag: "payment-window", end: Bounded("`payment-window`"), line: "one HTLC after another, each within the limit, each failed and tried again" },
-    Attack { name: "payment-dressed-as-incoming", tier: "T0", tag: "unexplained-outflow", end: Closed, line: "our balance goes into an HTLC of the form that the peer pays" },
-    Attack { name: "commitment-sighash", tier: "T0", tag: "unknown-spend", end: Closed, line: "the peer's commitment signed with NONE, SINGLE or ANYONECANPAY" },
-    Attack { name: "commitment-other-amount", tier: "T0", tag: "unknown-spend", end: Closed, line: "a commitment that says the channel holds twice as much" },
-    Attack { name: "commitment-second-input", tier: "T0", tag: "unknown-spend", end: Closed, line: "a commitment with an input beside the funding output" },
-    Attack { name: "to-remote-of-another-channel", tier: "T0", tag: "unexplained-output", end: Closed, line: "the balance pays the payment key of another channel of ours" },
+    Attack {
+        name: "balance-to-peer",
+        tier: "T0",
+        tag: "unexplained-outflow",
+        end: Closed,
+        line: "1.5 million satoshis of our balance are the peer's on its next commitment, and no HTLC says why",
+    },
+    Attack {
+        name: "balance-to-stranger",
+        tier: "T0",
+        tag: "unexplained-output",
+        end: Closed,
+        line: "a new output of the peer's commitment pays a stranger what was ours",
+    },
+    Attack {
+        name: "same-number-other-contents",
+        tier: "T0",
+        tag: "unexplained-outflow",
+        end: Closed,
+        line: "the commitment signed last is asked for again under its number, with our balance the peer's",
+    },
+    Attack {
+        name: "number-skipped",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "the next commitment but one",
+    },
+    Attack {
+        name: "number-rolled-back",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "an earlier number with contents never signed",
+    },
+    Attack {
+        name: "second-to-local",
+        tier: "T0",
+        tag: "unexplained-output",
+        end: Closed,
+        line: "an output that pretends to be the peer's to_local beside the one that is",
+    },
+    Attack {
+        name: "anchor-of-a-stranger",
+        tier: "T0",
+        tag: "unexplained-output",
+        end: Closed,
+        line: "our anchor's 330 sat pay another script",
+    },
+    Attack {
+        name: "dust-flood",
+        tier: "T0",
+        tag: "unexplained-outflow, commitment-fee",
+        end: Closed,
+        line: "our balance is spread over HTLCs too small for an output, on a channel that the peer funded",
+    },
+    Attack {
+        name: "fee-burn",
+        tier: "T0",
+        tag: "commitment-fee",
+        end: Closed,
+        line: "our balance becomes the commitment's fee",
+    },
+    Attack {
+        name: "fee-then-gift",
+        tier: "T0",
+        tag: "unexplained-outflow",
+        end: Bounded("`commitment-fee` per step, `unexplained-outflow` per window"),
+        line: "what became fee on one commitment becomes the peer's balance on the next, again and again",
+    },
+    Attack {
+        name: "htlcs-never-asked",
+        tier: "T0",
+        tag: "unexplained-output",
+        end: Closed,
+        line: "a commitment with HTLC outputs whose transactions are never asked for: refused within 3 s, and nobody else waits",
+    },
+    Attack {
+        name: "htlc-too-large",
+        tier: "T0",
+        tag: "payment-amount",
+        end: Closed,
+        line: "an HTLC of our own above what may be paid without authorisation",
+    },
+    Attack {
+        name: "channels-emptied-by-payments",
+        tier: "T0",
+        tag: "payment-window",
+        end: Bounded("`payment-window`"),
+        line: "one HTLC after another, each within the limit, each failed and tried again",
+    },
+    Attack {
+        name: "payment-dressed-as-incoming",
+        tier: "T0",
+        tag: "unexplained-outflow",
+        end: Closed,
+        line: "our balance goes into an HTLC of the form that the peer pays",
+    },
+    Attack {
+        name: "commitment-sighash",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "the peer's commitment signed with NONE, SINGLE or ANYONECANPAY",
+    },
+    Attack {
+        name: "commitment-other-amount",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a commitment that says the channel holds twice as much",
+    },
+    Attack {
+        name: "commitment-second-input",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a commitment with an input beside the funding output",
+    },
+    Attack {
+        name: "to-remote-of-another-channel",
+        tier: "T0",
+        tag: "unexplained-output",
+        end: Closed,
+        line: "the balance pays the payment key of another channel of ours",
+    },
 ];
 
 pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
@@ -118,7 +226,7 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let (a, live) = bed.with(QUIET);
         let mut draft = live.next()?;
         let utxo = draft.psbt.inputs[0].witness_utxo.as_mut().context("no witness_utxo")?;
-        utxo.value = utxo.value * 2;
+        utxo.value *= 2;
         a.refused_commitment(row, "", &draft)
     });
     score.case("commitment-second-input", |row| {
@@ -204,7 +312,11 @@ fn emptied_by_payments(row: &Attack, a: &crate::attacker::Attacker, live: &mut L
     let mut offered = 0;
     for n in 0..20 {
         let mut draft = live.next()?;
-        draft.htlc(&a.keys, &template, NewHtlc { hash160: hash160(&[n + 30; 32]), sat: 900_000, cltv: 400 })?;
+        draft.htlc(
+            &a.keys,
+            &template,
+            NewHtlc { hash160: hash160(&[n + 30; 32]), sat: 900_000, cltv: 400 },
+        )?;
         let answer = a.commit(&draft)?;
         if answer.code != OK {
             row.is_refused(&answer, "")?;

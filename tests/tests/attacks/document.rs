@@ -10,7 +10,10 @@ use crate::table::{self, End};
 fn rendered() -> Result<String> {
     let mut text = String::new();
     for (group, rows) in table::groups() {
-        writeln!(text, "\n## {group}\n\n| attack | tier | refused or bounded by | end | what the attacker does |\n|-|-|-|-|-|")?;
+        writeln!(
+            text,
+            "\n## {group}\n\n| attack | tier | refused or bounded by | end | what the attacker does |\n|-|-|-|-|-|"
+        )?;
         for row in rows {
             let tags: Vec<_> = row.tag.split(", ").map(|tag| format!("`{tag}`")).collect();
             let end = match row.end {
@@ -35,7 +38,10 @@ fn attacks_md_is_the_table() -> Result<()> {
         let written = std::env::temp_dir().join("ATTACKS-tables.md");
         std::fs::write(&written, &rendered)?;
         let differs = tables.lines().zip(expected.lines()).find(|(a, b)| a != b);
-        anyhow::bail!("ATTACKS.md differs from the code's table ({differs:?}); the code's is in {}", written.display());
+        anyhow::bail!(
+            "ATTACKS.md differs from the code's table ({differs:?}); the code's is in {}",
+            written.display()
+        );
     }
     Ok(())
 }

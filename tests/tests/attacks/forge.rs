@@ -165,8 +165,7 @@ impl Spent {
         input.witness_script = Some(self.script.clone().unwrap_or_else(|| self.utxo.script_pubkey.clone()));
         input.witness_utxo = Some(self.utxo.clone());
         input.sighash_type = Some(PsbtSighashType::from_u32(self.sighash));
-        input.bip32_derivation =
-            BTreeMap::from([(self.key, (Fingerprint::default(), self.path.clone()))]);
+        input.bip32_derivation = BTreeMap::from([(self.key, (Fingerprint::default(), self.path.clone()))]);
         if let Some((kind, bytes)) = self.tweak {
             input.unknown.insert(Key { type_value: kind, key: Vec::new() }, bytes.to_vec());
         }
@@ -206,7 +205,8 @@ pub struct Live {
 
 fn raw(psbt: &Psbt) -> u64 {
     let tx = &psbt.unsigned_tx;
-    u64::from(tx.input[0].sequence.0 & 0xff_ffff) << 24 | u64::from(tx.lock_time.to_consensus_u32() & 0xff_ffff)
+    u64::from(tx.input[0].sequence.0 & 0xff_ffff) << 24
+        | u64::from(tx.lock_time.to_consensus_u32() & 0xff_ffff)
 }
 
 fn commitment_shaped(psbt: &Psbt) -> bool {
@@ -250,7 +250,9 @@ impl Live {
                 }
             }
         }
-        for psbt in requests.iter().filter(|psbt| psbt.inputs[0].sighash_type == Some(PsbtSighashType::from_u32(SINGLE_ANYONECANPAY))) {
+        for psbt in requests.iter().filter(|psbt| {
+            psbt.inputs[0].sighash_type == Some(PsbtSighashType::from_u32(SINGLE_ANYONECANPAY))
+        }) {
             let Some((2, index)) = signs(psbt) else { continue };
             let Some(live) = lives.iter_mut().find(|live| live.index == index) else { continue };
             if psbt.unsigned_tx.lock_time == LockTime::ZERO {
@@ -358,7 +360,9 @@ pub struct NewHtlc {
 impl Draft {
     pub fn output(&mut self, script: &ScriptBuf) -> Result<&mut TxOut> {
         let mut outputs = self.psbt.unsigned_tx.output.iter_mut();
-        outputs.find(|output| output.script_pubkey == *script).with_context(|| format!("no output to {script}"))
+        outputs
+            .find(|output| output.script_pubkey == *script)
+            .with_context(|| format!("no output to {script}"))
     }
 
     /// Moves `sat` from our balance to the peer's.
@@ -427,7 +431,13 @@ impl Draft {
 }
 
 /// The output and the second-level request of an HTLC made after `template`, for the channel with key index `index`.
-pub fn htlc(keys: &Keys, template: &Psbt, index: u32, new: NewHtlc, to_local: &ScriptBuf) -> Result<(TxOut, Psbt)> {
+pub fn htlc(
+    keys: &Keys,
+    template: &Psbt,
+    index: u32,
+    new: NewHtlc,
+    to_local: &ScriptBuf,
+) -> Result<(TxOut, Psbt)> {
     let mut request = template.clone();
     let input = &mut request.inputs[0];
     let (_, from) = signs(template).context("no key")?;

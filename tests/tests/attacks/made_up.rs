@@ -93,7 +93,13 @@ pub fn funding_spent(keys: &Keys, index: u32, outpoint: OutPoint, capacity: u64)
 }
 
 /// The peer's commitment 0 of such a channel: `ours` to us, the rest but a fee to the peer.
-pub fn commitment_zero(keys: &Keys, index: u32, outpoint: OutPoint, capacity: u64, ours: u64) -> Result<Psbt> {
+pub fn commitment_zero(
+    keys: &Keys,
+    index: u32,
+    outpoint: OutPoint,
+    capacity: u64,
+    ours: u64,
+) -> Result<Psbt> {
     let mut outputs = vec![pay(stranger_p2wsh(0xee), capacity - ours - 1_000)];
     if ours > 0 {
         outputs.push(pay(keys.to_remote(index)?.to_p2wsh(), ours));
@@ -106,7 +112,7 @@ pub fn commitment_zero(keys: &Keys, index: u32, outpoint: OutPoint, capacity: u6
 /// lnd's request at a reservation: ECDH of {5/root} with `point`.
 pub fn root_request(root: u32, point: &PublicKey) -> Result<SharedKeyRequest> {
     Ok(SharedKeyRequest {
-        ephemeral_pubkey: point.serialize().to_vec().into(),
+        ephemeral_pubkey: point.serialize().to_vec(),
         key_loc: Some(KeyLocator { key_family: 5, key_index: i32::try_from(root)? }),
         key_desc: None,
     })

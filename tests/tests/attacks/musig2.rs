@@ -16,8 +16,20 @@ use crate::table::End::Closed;
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "nonce-of-the-attacker", tier: "T0", tag: "musig2-nonce, musig2", end: Closed, line: "a session with a secret nonce of the client's: one partial signature of lnd's own signer gives the private key of the channel, ours gives none" },
-    Attack { name: "musig2-over-any-digest", tier: "T0", tag: "musig2", end: Closed, line: "a session with our nonce signs any 32 bytes with any key" },
+    Attack {
+        name: "nonce-of-the-attacker",
+        tier: "T0",
+        tag: "musig2-nonce, musig2",
+        end: Closed,
+        line: "a session with a secret nonce of the client's: one partial signature of lnd's own signer gives the private key of the channel, ours gives none",
+    },
+    Attack {
+        name: "musig2-over-any-digest",
+        tier: "T0",
+        tag: "musig2",
+        end: Closed,
+        line: "a session with our nonce signs any 32 bytes with any key",
+    },
 ];
 
 const CREATE: &str = "/signrpc.Signer/MuSig2CreateSession";
@@ -71,11 +83,11 @@ impl Chosen {
             key_loc: Some(KeyLocator { key_family: KEY.0, key_index: KEY.1.cast_signed() }),
             all_signer_pubkeys: [*signer, self.partner.public_key(&secp)]
                 .iter()
-                .map(|key| key.serialize().to_vec().into())
+                .map(|key| key.serialize().to_vec())
                 .collect(),
-            other_signer_public_nonces: vec![other.into()],
+            other_signer_public_nonces: vec![other],
             version: 2,
-            pregenerated_local_nonce: if with_nonce { nonce.into() } else { Vec::new().into() },
+            pregenerated_local_nonce: if with_nonce { nonce } else { Vec::new() },
             ..Default::default()
         }
     }
@@ -88,7 +100,11 @@ impl Chosen {
         let list = keys.map(|key| key.serialize()).concat();
         let list = tagged("KeyAgg list", &[&list])?.to_be_bytes();
         let weight = |key: &PublicKey| -> Result<Scalar> {
-            if *key == keys[1] { Ok(Scalar::ONE) } else { tagged("KeyAgg coefficient", &[&list, &key.serialize()]) }
+            if *key == keys[1] {
+                Ok(Scalar::ONE)
+            } else {
+                tagged("KeyAgg coefficient", &[&list, &key.serialize()])
+            }
         };
         let weighed = |key: &PublicKey| Ok::<_, anyhow::Error>(key.mul_tweak(&secp, &weight(key)?)?);
         let (combined, odd_key) = weighed(&keys[0])?.combine(&weighed(&keys[1])?)?.x_only_public_key();
@@ -124,7 +140,7 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
             let made = MuSig2SessionResponse::decode(made.body)?;
             let sign = MuSig2SignRequest {
                 session_id: made.session_id,
-                message_digest: DIGEST.to_vec().into(),
+                message_digest: DIGEST.to_vec(),
                 cleanup: true,
             };
             let signed = lnd.call(SIGN, &sign.encode_to_vec()).await?;

@@ -16,17 +16,83 @@ use crate::table::{Attack, Score};
 const SIGN_MESSAGE: &str = "/signrpc.Signer/SignMessage";
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "message-is-a-bip143-preimage", tier: "T0", tag: "message-kind", end: Closed, line: "a sighash preimage as a message, hashed twice, for every key family" },
-    Attack { name: "message-is-a-hashed-preimage", tier: "T0", tag: "message-kind", end: Closed, line: "SHA256 of a sighash preimage as a message, hashed once more, for every key family" },
-    Attack { name: "message-is-a-bip341-preimage", tier: "T0", tag: "message-kind, message-form", end: Closed, line: "a taproot sighash as a message: two tag hashes and the rest, under Schnorr, for every key family" },
-    Attack { name: "message-tagged-as-a-sighash", tier: "T0", tag: "malformed", end: Closed, line: "a taproot sighash as a message under the tag TapSighash, for every key family" },
-    Attack { name: "message-with-a-tap-tweak", tier: "T0", tag: "message-form", end: Closed, line: "a message signed by a key under a taproot tweak" },
-    Attack { name: "message-by-a-channel-key", tier: "T0", tag: "message-key", end: Closed, line: "a well-formed text for keys that lock coins" },
-    Attack { name: "announcement-of-another-key", tier: "T0", tag: "message-kind", end: Closed, line: "a channel_announcement that does not name the multisig key asked for" },
-    Attack { name: "ecdh-by-a-coin-key", tier: "T0", tag: "ecdh-key", end: Closed, line: "ECDH with each family that locks coins or opens the channel backup" },
-    Attack { name: "root-for-two-keys", tier: "T0", tag: "reservation-root", end: Closed, line: "one revocation root answers a second multisig key, so that two channels share their secrets" },
-    Attack { name: "two-roots-for-a-key", tier: "T0", tag: "reservation-root", end: Closed, line: "a second revocation root for a channel's multisig key" },
-    Attack { name: "root-for-a-stranger", tier: "T0", tag: "reservation-root", end: Closed, line: "a revocation root answers a point of the attacker's, which gives every secret of the channel away" },
+    Attack {
+        name: "message-is-a-bip143-preimage",
+        tier: "T0",
+        tag: "message-kind",
+        end: Closed,
+        line: "a sighash preimage as a message, hashed twice, for every key family",
+    },
+    Attack {
+        name: "message-is-a-hashed-preimage",
+        tier: "T0",
+        tag: "message-kind",
+        end: Closed,
+        line: "SHA256 of a sighash preimage as a message, hashed once more, for every key family",
+    },
+    Attack {
+        name: "message-is-a-bip341-preimage",
+        tier: "T0",
+        tag: "message-kind, message-form",
+        end: Closed,
+        line: "a taproot sighash as a message: two tag hashes and the rest, under Schnorr, for every key family",
+    },
+    Attack {
+        name: "message-tagged-as-a-sighash",
+        tier: "T0",
+        tag: "malformed",
+        end: Closed,
+        line: "a taproot sighash as a message under the tag TapSighash, for every key family",
+    },
+    Attack {
+        name: "message-with-a-tap-tweak",
+        tier: "T0",
+        tag: "message-form",
+        end: Closed,
+        line: "a message signed by a key under a taproot tweak",
+    },
+    Attack {
+        name: "message-by-a-channel-key",
+        tier: "T0",
+        tag: "message-key",
+        end: Closed,
+        line: "a well-formed text for keys that lock coins",
+    },
+    Attack {
+        name: "announcement-of-another-key",
+        tier: "T0",
+        tag: "message-kind",
+        end: Closed,
+        line: "a channel_announcement that does not name the multisig key asked for",
+    },
+    Attack {
+        name: "ecdh-by-a-coin-key",
+        tier: "T0",
+        tag: "ecdh-key",
+        end: Closed,
+        line: "ECDH with each family that locks coins or opens the channel backup",
+    },
+    Attack {
+        name: "root-for-two-keys",
+        tier: "T0",
+        tag: "reservation-root",
+        end: Closed,
+        line: "one revocation root answers a second multisig key, so that two channels share their secrets",
+    },
+    Attack {
+        name: "two-roots-for-a-key",
+        tier: "T0",
+        tag: "reservation-root",
+        end: Closed,
+        line: "a second revocation root for a channel's multisig key",
+    },
+    Attack {
+        name: "root-for-a-stranger",
+        tier: "T0",
+        tag: "reservation-root",
+        end: Closed,
+        line: "a revocation root answers a point of the attacker's, which gives every secret of the channel away",
+    },
 ];
 
 fn locator(family: u32, index: u32) -> Result<Option<KeyLocator>> {
@@ -64,12 +130,12 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     let index = live.index;
     let preimage = preimage(live)?;
     score.case("message-is-a-bip143-preimage", |row| {
-        let request = SignMessageReq { msg: preimage.clone().into(), double_hash: true, ..Default::default() };
+        let request = SignMessageReq { msg: preimage.clone(), double_hash: true, ..Default::default() };
         each_family(row, a, index, 0..10, &request)
     });
     score.case("message-is-a-hashed-preimage", |row| {
         let hash = sha256::Hash::hash(&preimage).to_byte_array().to_vec();
-        let request = SignMessageReq { msg: hash.into(), ..Default::default() };
+        let request = SignMessageReq { msg: hash, ..Default::default() };
         each_family(row, a, index, 0..10, &request)
     });
     // Epoch, DEFAULT, version 2, locktime 0, and five hashes.
@@ -77,20 +143,20 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     score.case("message-is-a-bip341-preimage", |row| {
         let tag = sha256::Hash::hash(b"TapSighash").to_byte_array();
         let whole = [&tag[..], &tag, &taproot].concat();
-        let request = SignMessageReq { msg: whole.into(), schnorr_sig: true, ..Default::default() };
+        let request = SignMessageReq { msg: whole, schnorr_sig: true, ..Default::default() };
         each_family(row, a, index, 0..10, &request)
     });
     score.case("message-tagged-as-a-sighash", |row| {
         let request = SignMessageReq {
-            msg: taproot.clone().into(),
+            msg: taproot.clone(),
             schnorr_sig: true,
-            tag: b"TapSighash".to_vec().into(),
+            tag: b"TapSighash".to_vec(),
             ..Default::default()
         };
         each_family(row, a, index, 0..10, &request)
     });
     let text = SignMessageReq {
-        msg: b"Lightning Signed Message:hello".to_vec().into(),
+        msg: b"Lightning Signed Message:hello".to_vec(),
         double_hash: true,
         compact_sig: true,
         ..Default::default()
@@ -99,7 +165,7 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let request = SignMessageReq {
             schnorr_sig: true,
             compact_sig: false,
-            schnorr_sig_tap_tweak: vec![7; 32].into(),
+            schnorr_sig_tap_tweak: vec![7; 32],
             ..text.clone()
         };
         each_family(row, a, 0, 6..7, &request)
@@ -116,7 +182,7 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         for key in keys {
             msg.extend(key?.serialize());
         }
-        let request = SignMessageReq { msg: msg.into(), double_hash: true, ..Default::default() };
+        let request = SignMessageReq { msg, double_hash: true, ..Default::default() };
         each_family(row, a, index, 0..1, &request)
     });
     score.case("ecdh-by-a-coin-key", |row| {
@@ -143,6 +209,6 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
 }
 
 fn shared_key(family: u32, index: u32, point: &PublicKey) -> Result<SharedKeyRequest> {
-    let ephemeral_pubkey = point.serialize().to_vec().into();
+    let ephemeral_pubkey = point.serialize().to_vec();
     Ok(SharedKeyRequest { ephemeral_pubkey, key_loc: locator(family, index)?, key_desc: None })
 }

@@ -19,13 +19,57 @@ use crate::table::End::{Bounded, Closed, NotEnforceable};
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "two-nodes-hide-a-fee", tier: "T0", tag: "amount-conflict", end: Closed, line: "two nodes sign one transaction, each lying about the other's input (BIP 143)" },
-    Attack { name: "nodes-allow-each-other", tier: "T0", tag: "outflow-window", end: Bounded("`outflow-window` of the node that pays the stranger"), line: "one node pays another that the allowlist names, and that one pays a stranger" },
-    Attack { name: "closing-frees-the-total", tier: "T0", tag: "channels-total", end: Closed, line: "a close is signed, never published, and its channel's capacity opened anew" },
-    Attack { name: "flood", tier: "T0", tag: "outflow-per-transaction", end: Bounded("one queue: honest requests beside it are answered within 1 s"), line: "thousands of requests to be refused, from many connections at once" },
-    Attack { name: "withheld-crowd", tier: "T0", tag: "unexplained-output", end: Bounded("the crowd's own node: another's commitment waits for its HTLC as ever"), line: "1,500 commitments whose HTLCs never come wait at once" },
-    Attack { name: "torn-and-slow-streams", tier: "T0", tag: "none", end: Bounded("their own connections"), line: "hundreds of requests that stop in the middle, and connections cut there" },
-    Attack { name: "old-copy-of-the-store", tier: "T0", tag: "outflow-window", end: NotEnforceable("once more what every window allows, for each copy restored; no counter in the token tells an old copy yet"), line: "an old copy of the daemon's state is put back, and what was spent since is spent again" },
+    Attack {
+        name: "two-nodes-hide-a-fee",
+        tier: "T0",
+        tag: "amount-conflict",
+        end: Closed,
+        line: "two nodes sign one transaction, each lying about the other's input (BIP 143)",
+    },
+    Attack {
+        name: "nodes-allow-each-other",
+        tier: "T0",
+        tag: "outflow-window",
+        end: Bounded("`outflow-window` of the node that pays the stranger"),
+        line: "one node pays another that the allowlist names, and that one pays a stranger",
+    },
+    Attack {
+        name: "closing-frees-the-total",
+        tier: "T0",
+        tag: "channels-total",
+        end: Closed,
+        line: "a close is signed, never published, and its channel's capacity opened anew",
+    },
+    Attack {
+        name: "flood",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Bounded("one queue: honest requests beside it are answered within 1 s"),
+        line: "thousands of requests to be refused, from many connections at once",
+    },
+    Attack {
+        name: "withheld-crowd",
+        tier: "T0",
+        tag: "unexplained-output",
+        end: Bounded("the crowd's own node: another's commitment waits for its HTLC as ever"),
+        line: "1,500 commitments whose HTLCs never come wait at once",
+    },
+    Attack {
+        name: "torn-and-slow-streams",
+        tier: "T0",
+        tag: "none",
+        end: Bounded("their own connections"),
+        line: "hundreds of requests that stop in the middle, and connections cut there",
+    },
+    Attack {
+        name: "old-copy-of-the-store",
+        tier: "T0",
+        tag: "outflow-window",
+        end: NotEnforceable(
+            "once more what every window allows, for each copy restored; no counter in the token tells an old copy yet",
+        ),
+        line: "an old copy of the daemon's state is put back, and what was spent since is spent again",
+    },
 ];
 
 /// A second node's macaroon and accounts.
@@ -46,7 +90,8 @@ fn withdraw(row: &Attack, a: &Attacker, label: &str) -> Result<u64> {
     let mut taken = 0;
     for n in 0..20 {
         let coin = Coin::new(&a.keys, &format!("{label} {n}"), 1_000_000)?;
-        let answer = a.sign(&coin.pays(vec![pay(stranger(n), 900_000), pay(a.keys.wallet_script(1, 0)?, 99_000)])?)?;
+        let answer =
+            a.sign(&coin.pays(vec![pay(stranger(n), 900_000), pay(a.keys.wallet_script(1, 0)?, 99_000)])?)?;
         if answer.code != OK {
             row.is_refused(&answer, "")?;
             return Ok(taken);
@@ -64,7 +109,8 @@ pub fn run(score: &mut Score, dir: &Path) -> Result<()> {
     let mut honest = fictional(&alice, 1, 5_000_000)?;
 
     score.case("two-nodes-hide-a-fee", |row| {
-        let coins = [Coin::new(&alice.keys, "alice's", 2_000_000)?, Coin::new(&carol.keys, "carol's", 2_000_000)?];
+        let coins =
+            [Coin::new(&alice.keys, "alice's", 2_000_000)?, Coin::new(&carol.keys, "carol's", 2_000_000)?];
         let pair = [&coins[0], &coins[1]];
         let outputs = vec![pay(alice.keys.wallet_script(1, 0)?, 2_000_000)];
         alice.signed("alice's half", &both(pair, 0, 1_000, outputs.clone())?)?;
@@ -74,7 +120,8 @@ pub fn run(score: &mut Score, dir: &Path) -> Result<()> {
     score.case("closing-frees-the-total", |row| {
         for index in [10, 11] {
             reserve(&alice, index)?;
-            let zero = commitment_zero(&alice.keys, index, invented(&format!("total {index}")), 10_000_000, 0)?;
+            let zero =
+                commitment_zero(&alice.keys, index, invented(&format!("total {index}")), 10_000_000, 0)?;
             alice.signed("a channel", &zero)?;
         }
         let mut close = funding_spent(&alice.keys, 10, invented("total 10"), 10_000_000)?;

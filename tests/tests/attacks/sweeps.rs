@@ -15,18 +15,90 @@ use crate::table::End::Closed;
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "sweep-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "our balance on the peer's commitment is swept to a stranger" },
-    Attack { name: "sweep-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "almost all of a swept balance is fee" },
-    Attack { name: "sweep-with-a-hidden-input", tier: "T0", tag: "fee-cap", end: Closed, line: "a wallet coin beside the sweep is said to be worth little; its own signature shows the fee" },
-    Attack { name: "sweep-sighash", tier: "T0", tag: "sighash", end: Closed, line: "a sweep of our balance, of a delayed output or of a punished peer signed with NONE, SINGLE or ANYONECANPAY" },
-    Attack { name: "delayed-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "a delayed output of ours is swept to a stranger" },
-    Attack { name: "htlc-claim-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "our claim of an HTLC on the peer's commitment pays a stranger" },
-    Attack { name: "anchor-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "an anchor is spent to a stranger" },
-    Attack { name: "anchor-bump-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "a wallet coin beside an anchor becomes fee" },
-    Attack { name: "channel-dressed-as-anchor", tier: "T0", tag: "spend-key", end: Closed, line: "the multisig key signs an \"anchor\" of five million satoshis" },
-    Attack { name: "justice-to-stranger", tier: "T0", tag: "closing-destination", end: Closed, line: "a punished peer's balance pays a stranger" },
-    Attack { name: "justice-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "a punished peer's balance becomes fee" },
-    Attack { name: "sweep-key-without-tweak", tier: "T0", tag: "unknown-spend", end: Closed, line: "the bare delay basepoint signs a delayed output" },
+    Attack {
+        name: "sweep-to-stranger",
+        tier: "T0",
+        tag: "closing-destination",
+        end: Closed,
+        line: "our balance on the peer's commitment is swept to a stranger",
+    },
+    Attack {
+        name: "sweep-to-fees",
+        tier: "T0",
+        tag: "fee-cap",
+        end: Closed,
+        line: "almost all of a swept balance is fee",
+    },
+    Attack {
+        name: "sweep-with-a-hidden-input",
+        tier: "T0",
+        tag: "fee-cap",
+        end: Closed,
+        line: "a wallet coin beside the sweep is said to be worth little; its own signature shows the fee",
+    },
+    Attack {
+        name: "sweep-sighash",
+        tier: "T0",
+        tag: "sighash",
+        end: Closed,
+        line: "a sweep of our balance, of a delayed output or of a punished peer signed with NONE, SINGLE or ANYONECANPAY",
+    },
+    Attack {
+        name: "delayed-to-stranger",
+        tier: "T0",
+        tag: "closing-destination",
+        end: Closed,
+        line: "a delayed output of ours is swept to a stranger",
+    },
+    Attack {
+        name: "htlc-claim-to-stranger",
+        tier: "T0",
+        tag: "closing-destination",
+        end: Closed,
+        line: "our claim of an HTLC on the peer's commitment pays a stranger",
+    },
+    Attack {
+        name: "anchor-to-stranger",
+        tier: "T0",
+        tag: "closing-destination",
+        end: Closed,
+        line: "an anchor is spent to a stranger",
+    },
+    Attack {
+        name: "anchor-bump-to-fees",
+        tier: "T0",
+        tag: "fee-cap",
+        end: Closed,
+        line: "a wallet coin beside an anchor becomes fee",
+    },
+    Attack {
+        name: "channel-dressed-as-anchor",
+        tier: "T0",
+        tag: "spend-key",
+        end: Closed,
+        line: "the multisig key signs an \"anchor\" of five million satoshis",
+    },
+    Attack {
+        name: "justice-to-stranger",
+        tier: "T0",
+        tag: "closing-destination",
+        end: Closed,
+        line: "a punished peer's balance pays a stranger",
+    },
+    Attack {
+        name: "justice-to-fees",
+        tier: "T0",
+        tag: "fee-cap",
+        end: Closed,
+        line: "a punished peer's balance becomes fee",
+    },
+    Attack {
+        name: "sweep-key-without-tweak",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "the bare delay basepoint signs a delayed output",
+    },
 ];
 
 /// Our balance on the peer's latest commitment.
@@ -149,22 +221,23 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let spent = to_remote(&a.keys, live)?;
         let coin = Coin::new(&a.keys, "hidden", 3_000_000)?;
         let outputs = vec![pay(home.clone(), live.balance() - 3_000)];
-        let sweep = spent.pays_beside(
-            (coin.spent.outpoint, pay(coin.spent.utxo.script_pubkey.clone(), 1_000)),
-            outputs,
-        )?;
+        let sweep = spent
+            .pays_beside((coin.spent.outpoint, pay(coin.spent.utxo.script_pubkey.clone(), 1_000)), outputs)?;
         a.signed("the sweep's own input", &sweep)?;
         let mut psbt = sweep.clone();
-        psbt.inputs[0] = bitcoin::psbt::Input { witness_utxo: Some(spent.utxo.clone()), ..Default::default() };
+        psbt.inputs[0] =
+            bitcoin::psbt::Input { witness_utxo: Some(spent.utxo.clone()), ..Default::default() };
         coin.spent.fill(&mut psbt, 1);
         psbt.inputs[1].non_witness_utxo = Some(coin.from.clone());
         a.refused(row, "", &psbt)
     });
     score.case("sweep-sighash", |row| {
         for sighash in [0x02, 0x03, 0x81, 0x82, SINGLE_ANYONECANPAY] {
-            for mut spent in
-                [to_remote(&a.keys, live)?, delayed(&a.keys, index, [9; 32])?, justice(&a.keys, index, "breach")?]
-            {
+            for mut spent in [
+                to_remote(&a.keys, live)?,
+                delayed(&a.keys, index, [9; 32])?,
+                justice(&a.keys, index, "breach")?,
+            ] {
                 spent.sighash = sighash;
                 let sat = spent.utxo.value.to_sat() - 500;
                 a.refused(row, &format!("{sighash:#04x}"), &spent.pays(vec![pay(home.clone(), sat)])?)?;

@@ -12,27 +12,153 @@ use crate::table::End::{Bounded, Closed};
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
-    Attack { name: "coins-to-stranger", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "two million satoshis of the wallet go to a stranger" },
-    Attack { name: "change-to-stranger", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "a small payment whose change is a stranger's" },
-    Attack { name: "coins-burnt", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "coins are put into OP_RETURN" },
-    Attack { name: "coins-to-fees", tier: "T0", tag: "fee-cap", end: Closed, line: "a wallet spend that is almost all fee" },
-    Attack { name: "small-withdrawals", tier: "T0", tag: "outflow-window", end: Bounded("`outflow-window`"), line: "withdrawals just within the limit, one after another" },
-    Attack { name: "fees-bit-by-bit", tier: "T0", tag: "fee-window", end: Bounded("`fee-window`"), line: "coins go round in our own wallet, a fee within the limit each time" },
-    Attack { name: "wallet-sighash", tier: "T0", tag: "sighash", end: Closed, line: "a wallet coin signed with NONE, SINGLE or ANYONECANPAY, to be spent anywhere" },
-    Attack { name: "wallet-coin-with-a-tweak", tier: "T0", tag: "malformed", end: Closed, line: "a wallet key under a tweak of the client's" },
-    Attack { name: "two-requests-hide-a-fee", tier: "T0", tag: "amount-conflict", end: Closed, line: "two signatures for one transaction, each lying about the other's input (BIP 143)" },
-    Attack { name: "amount-that-is-not-the-coin's", tier: "T0", tag: "malformed", end: Closed, line: "an amount that the previous transaction contradicts" },
-    Attack { name: "script-that-is-not-the-coin's", tier: "T0", tag: "malformed", end: Closed, line: "a witness script that does not hash to the output spent" },
-    Attack { name: "key-that-is-not-the-path's", tier: "T0", tag: "malformed", end: Closed, line: "a key path that is not the key's" },
-    Attack { name: "payment-dressed-as-funding", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "a payment to a script hash while no channel is being opened" },
-    Attack { name: "funding-above-the-cap", tier: "T0", tag: "channel-capacity", end: Closed, line: "a funding output of 17 million satoshis" },
-    Attack { name: "strangers-2-of-2", tier: "T0", tag: "unmatched-funding", end: Bounded("`unmatched-funding`"), line: "reservations are made, and the fundings pay 2-of-2 outputs of a stranger" },
-    Attack { name: "two-fundings-one-reservation", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "one reservation, two outputs that may fund a channel" },
-    Attack { name: "push-at-open", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "a channel we fund begins with all of it on the peer's side" },
-    Attack { name: "commitment-prepays-a-payment", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "a transaction is first signed as the commitment of a made-up channel, then asked for as a payment of the same id" },
-    Attack { name: "nested-coin-lies-about-the-id", tier: "T0", tag: "outflow-per-transaction", end: Closed, line: "an input falsely called P2SH gives the funding another id, so that the channel seems the peer's to fund and the push free" },
-    Attack { name: "channel-key-beside-a-coin", tier: "T0", tag: "unknown-spend", end: Closed, line: "a wallet spend that asks for a channel's signature in passing" },
-    Attack { name: "key-of-another-family", tier: "T0", tag: "unknown-spend", end: Closed, line: "each channel key family asked to sign a plain P2WPKH output" },
+    Attack {
+        name: "coins-to-stranger",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "two million satoshis of the wallet go to a stranger",
+    },
+    Attack {
+        name: "change-to-stranger",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "a small payment whose change is a stranger's",
+    },
+    Attack {
+        name: "coins-burnt",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "coins are put into OP_RETURN",
+    },
+    Attack {
+        name: "coins-to-fees",
+        tier: "T0",
+        tag: "fee-cap",
+        end: Closed,
+        line: "a wallet spend that is almost all fee",
+    },
+    Attack {
+        name: "small-withdrawals",
+        tier: "T0",
+        tag: "outflow-window",
+        end: Bounded("`outflow-window`"),
+        line: "withdrawals just within the limit, one after another",
+    },
+    Attack {
+        name: "fees-bit-by-bit",
+        tier: "T0",
+        tag: "fee-window",
+        end: Bounded("`fee-window`"),
+        line: "coins go round in our own wallet, a fee within the limit each time",
+    },
+    Attack {
+        name: "wallet-sighash",
+        tier: "T0",
+        tag: "sighash",
+        end: Closed,
+        line: "a wallet coin signed with NONE, SINGLE or ANYONECANPAY, to be spent anywhere",
+    },
+    Attack {
+        name: "wallet-coin-with-a-tweak",
+        tier: "T0",
+        tag: "malformed",
+        end: Closed,
+        line: "a wallet key under a tweak of the client's",
+    },
+    Attack {
+        name: "two-requests-hide-a-fee",
+        tier: "T0",
+        tag: "amount-conflict",
+        end: Closed,
+        line: "two signatures for one transaction, each lying about the other's input (BIP 143)",
+    },
+    Attack {
+        name: "amount-that-is-not-the-coin's",
+        tier: "T0",
+        tag: "malformed",
+        end: Closed,
+        line: "an amount that the previous transaction contradicts",
+    },
+    Attack {
+        name: "script-that-is-not-the-coin's",
+        tier: "T0",
+        tag: "malformed",
+        end: Closed,
+        line: "a witness script that does not hash to the output spent",
+    },
+    Attack {
+        name: "key-that-is-not-the-path's",
+        tier: "T0",
+        tag: "malformed",
+        end: Closed,
+        line: "a key path that is not the key's",
+    },
+    Attack {
+        name: "payment-dressed-as-funding",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "a payment to a script hash while no channel is being opened",
+    },
+    Attack {
+        name: "funding-above-the-cap",
+        tier: "T0",
+        tag: "channel-capacity",
+        end: Closed,
+        line: "a funding output of 17 million satoshis",
+    },
+    Attack {
+        name: "strangers-2-of-2",
+        tier: "T0",
+        tag: "unmatched-funding",
+        end: Bounded("`unmatched-funding`"),
+        line: "reservations are made, and the fundings pay 2-of-2 outputs of a stranger",
+    },
+    Attack {
+        name: "two-fundings-one-reservation",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "one reservation, two outputs that may fund a channel",
+    },
+    Attack {
+        name: "push-at-open",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "a channel we fund begins with all of it on the peer's side",
+    },
+    Attack {
+        name: "commitment-prepays-a-payment",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "a transaction is first signed as the commitment of a made-up channel, then asked for as a payment of the same id",
+    },
+    Attack {
+        name: "nested-coin-lies-about-the-id",
+        tier: "T0",
+        tag: "outflow-per-transaction",
+        end: Closed,
+        line: "an input falsely called P2SH gives the funding another id, so that the channel seems the peer's to fund and the push free",
+    },
+    Attack {
+        name: "channel-key-beside-a-coin",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "a wallet spend that asks for a channel's signature in passing",
+    },
+    Attack {
+        name: "key-of-another-family",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "each channel key family asked to sign a plain P2WPKH output",
+    },
 ];
 
 pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
@@ -150,7 +276,8 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let coin = coin("beside a nested one", 4_000_000)?;
         let nested = pay(ScriptBuf::new_p2sh(&home.script_hash()), 20_000);
         let script = funding_script(&a.keys, 72)?.to_p2wsh();
-        let mut funding = coin.spent.pays_beside((invented("nested"), nested), vec![pay(script, 4_000_000)])?;
+        let mut funding =
+            coin.spent.pays_beside((invented("nested"), nested), vec![pay(script, 4_000_000)])?;
         funding.inputs[0].non_witness_utxo = Some(coin.from.clone());
         funding.inputs[1].redeem_script = Some(home.clone());
         a.signed("a funding beside a nested coin", &funding)?;
