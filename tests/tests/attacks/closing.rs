@@ -10,7 +10,7 @@ use crate::bed::{Bed, CLOSE, FORCE, QUIET, WORK};
 use crate::forge::{
     Keys, Live, NewHtlc, SINGLE_ANYONECANPAY, hash160, htlc, invented, pay, stranger, stranger_p2wsh,
 };
-use crate::table::End::{Bounded, Closed};
+use crate::table::End::Closed;
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
@@ -80,8 +80,8 @@ pub const ROWS: &[Attack] = &[
     Attack {
         name: "fee-then-close",
         tier: "T0",
-        tag: "commitment-fee",
-        end: Bounded("`commitment-fee`, once for each channel"),
+        tag: "policy-mutual-value-matches-commitment",
+        end: Closed,
         line: "our balance becomes the commitment's fee, and a mutual close gives the fee to the peer",
     },
     Attack {
@@ -284,25 +284,21 @@ fn closes(score: &mut Score, bed: &mut Bed) -> Result<()> {
     });
     score.case("fee-then-close", |row| {
         let (a, live) = bed.with(CLOSE);
-        let before = live.balance();
-        let mut burnt = live.next()?;
-        burnt.take(&live.to_remote, 1_000_000)?;
-        a.refused_commitment(row, "", &burnt)?;
         let mut burnt = live.next()?;
         burnt.take(&live.to_remote, 900_000)?;
         a.advance(live, &burnt)?;
         let ours = live.balance() - 500;
         let outputs = vec![pay(home(&a.keys)?, ours), pay(stranger(29), live.capacity - ours - 500)];
-        a.signed("a close that gives the fee away", &live.funding_spent()?.pays(outputs)?)?;
-        ensure!(before - ours <= 1_000_000 + 50_000, "{} sat are gone", before - ours);
-        Ok(())
+        a.refused(row, "", &live.funding_spent()?.pays(outputs)?)
     });
     score.case("close-then-update", |row| {
         let (a, live) = bed.with(CLOSE);
-        let close = live.funding_spent()?.pays(vec![
-            pay(home(&a.keys)?, live.balance() - 500),
-            pay(stranger(28), live.capacity - live.balance() - 500),
-        ])?;
+        let mut latest = live.next()?;
+        let to_local = latest.to_local.clone();
+        let theirs = latest.output(&to_local)?.value.to_sat();
+        let close = live
+            .funding_spent()?
+            .pays(vec![pay(home(&a.keys)?, live.capacity - theirs - 1_000), pay(stranger(28), theirs)])?;
         let answer = a.sign(&close)?;
         ensure!(answer.code == OK, "an honest close is refused: {}", answer.message);
         a.refused_commitment(row, "", &live.next()?)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bitcoin::{Address, Psbt};
 use bytes::BufMut;
+use http::HeaderMap;
 use strongroom_tests::grpc::{Channel, OK, frame};
 use strongroom_tests::lnd::SignerEndpoint;
 use strongroom_tests::load::BenchChannel;
@@ -51,7 +52,9 @@ pub const ROWS: &[Attack] = &[
         name: "withheld-crowd",
         tier: "T0",
         tag: "unexplained-output",
-        end: Bounded("the client's share of the queue (`limits.max_queue_per_client`): another node's commitment waits for its HTLC as ever"),
+        end: Bounded(
+            "the client's share of the queue (`limits.max_queue_per_client`): another node's commitment waits for its HTLC as ever",
+        ),
         line: "1,500 commitments whose HTLCs never come wait at once",
     },
     Attack {
@@ -221,7 +224,9 @@ fn torn_streams(a: &Attacker, honest: &mut Live) -> Result<()> {
             let channel = Channel::to_signer(&endpoint).await?;
             for _ in 0..4 {
                 let (channel, started) = (channel.clone(), started.clone());
-                tasks.push(tokio::spawn(async move { channel.call_endless(SIGN_PSBT, started).await }));
+                tasks.push(tokio::spawn(async move {
+                    channel.call_endless(SIGN_PSBT, HeaderMap::new(), started).await
+                }));
             }
         }
         Ok::<_, anyhow::Error>(tasks)
