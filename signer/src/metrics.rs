@@ -22,6 +22,8 @@ pub struct Metrics {
     pub flush_seconds: Histogram,
     /// Decisions made durable by one flush.
     pub flush_group: Histogram,
+    /// Commitments withheld until HTLC requests explained them, or for too long.
+    pub withheld: IntCounter,
     /// 1 while keys are open.
     pub unsealed: IntGauge,
     /// Heartbeats of the token that failed.
@@ -110,6 +112,10 @@ impl Metrics {
                 vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0],
             )?,
             unsealed: gauge("strongroom_unsealed", "1 while keys are open")?,
+            withheld: counter(
+                "strongroom_withheld_total",
+                "commitments withheld until HTLC requests explained them, or for too long",
+            )?,
             token_failures: counter(
                 "strongroom_token_failures_total",
                 "heartbeats of the PKCS#11 token that failed",

@@ -15,6 +15,7 @@ pub mod process;
 pub mod recorder;
 pub mod rest;
 pub mod signer;
+pub mod soak;
 pub mod softhsm;
 pub mod strongroomd;
 pub mod workdir;

@@ -45,6 +45,16 @@ impl Rest {
         answer(path, request.call())
     }
 
+    /// GET `path`, waiting so many seconds at most.
+    pub fn get_within(&self, path: &str, seconds: u64) -> Result<Value> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some((key, value)) = &self.header {
+            request = request.header(key, value);
+        }
+        let request = request.config().timeout_global(Some(Duration::from_secs(seconds))).build();
+        answer(path, request.call())
+    }
+
     /// POST `body` to `path`.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
         answer(path, self.post_raw(path, body))

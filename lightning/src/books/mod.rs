@@ -7,6 +7,8 @@
 mod authorization;
 mod credit;
 mod forward;
+#[cfg(test)]
+mod histories;
 mod step;
 #[cfg(test)]
 mod tests;

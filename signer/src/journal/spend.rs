@@ -82,6 +82,7 @@ impl Keeper {
         {
             let txid = ask.txid;
             let asked = Asked { node: case.node, client: case.client, turn, request, reply };
+            self.metrics.withheld.inc();
             return self.withheld.keep(asked, txid, wants, until);
         }
         let effects = if verdict.allowed() {

@@ -1,0 +1,438 @@
+//! Random lives of two channels: what is recognised and booked, against a model that knows what really happened.
+
+use std::collections::HashMap;
+
+use bitcoin::Transaction;
+use proptest::prelude::*;
+use strongroom_policy::{ChannelUpdate, Cover};
+
+use super::Terms;
+use super::tests::{Htlc, hash160};
+use crate::channels::{ChannelView, HtlcView};
+use crate::classify::tests::channel::*;
+use crate::fixture::*;
+
+const NOW: u64 = 1_700_000_000;
+const WINDOW: u64 = 86_400;
+
+/// Below this an HTLC has no output.
+const DUST: u64 = 354;
+
+/// What either side keeps.
+const RESERVE: u64 = 10_000;
+
+/// HTLCs of ours that are alike, as the parts of a payment may be.
+const TWINS: u8 = 9;
+
+/// An HTLC as its channel's ends know it.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    id: u32,
+    by_us: bool,
+    hash: u8,
+    msat: u64,
+    cltv: u32,
+}
+
+impl Sent {
+    fn sat(&self) -> u64 {
+        self.msat / 1_000
+    }
+
+    fn visible(&self) -> bool {
+        self.sat() >= DUST
+    }
+
+    fn shown(&self) -> Htlc {
+        Htlc { by_us: self.by_us, hash: self.hash, amount: self.sat(), cltv: self.cltv }
+    }
+
+    fn view(&self) -> HtlcView {
+        HtlcView {
+            offered_by_us: self.by_us,
+            amount: sat(self.sat()),
+            payment_hash160: hash160(self.hash),
+            cltv_expiry: self.cltv,
+        }
+    }
+}
+
+/// What happens to a channel between two commitments.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Add { by_us: bool, hash: u8, msat: u64 },
+    Settle(usize),
+    Fail(usize),
+    Rate(u64),
+}
+
+/// One channel. Balances are in millisatoshi, before the commitment's fee.
+#[derive(Clone, Debug)]
+struct Model {
+    funded_by_us: bool,
+    ours: u64,
+    theirs: u64,
+    /// Satoshi for 1,000 weight units.
+    rate: u64,
+    number: u64,
+    htlcs: Vec<Sent>,
+}
+
+/// A forward as it really is.
+#[derive(Clone, Copy, Debug)]
+struct Forwarded {
+    incoming: u32,
+    outgoing: u32,
+    amount: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Settled,
+    Failed,
+}
+
+impl Model {
+    fn fee(&self) -> u64 {
+        let visible = self.htlcs.iter().filter(|htlc| htlc.visible()).count() as u64;
+        (1_124 + 172 * visible) * self.rate / 1_000
+    }
+
+    /// Our output and the peer's, satoshi.
+    fn balances(&self) -> (u64, u64) {
+        let paid = 660 + self.fee();
+        let (ours, theirs) = (self.ours / 1_000, self.theirs / 1_000);
+        if self.funded_by_us { (ours - paid, theirs) } else { (ours, theirs - paid) }
+    }
+
+    /// Whether both sides keep their reserve, and room for the fee of one HTLC more.
+    fn is_sound(&self) -> bool {
+        let paid = 660 + self.fee() + self.rate;
+        let (ours, theirs) = if self.funded_by_us { (paid, 0) } else { (0, paid) };
+        self.ours >= (RESERVE + ours) * 1_000 && self.theirs >= (RESERVE + theirs) * 1_000
+    }
+
+    fn commitment(&self, node: &Node) -> Transaction {
+        let (ours, theirs) = self.balances();
+        let mut outputs = node.anchors().to_vec();
+        outputs.extend(self.shown().iter().map(|htlc| htlc.output(node)));
+        outputs.push(pays(ours, &node.to_remote()));
+        outputs.push(pays(theirs, &delayed_script(self.number)));
+        numbered(node.funding_outpoint(), self.number, outputs)
+    }
+
+    fn shown(&self) -> Vec<Htlc> {
+        self.htlcs.iter().filter(|htlc| htlc.visible()).map(Sent::shown).collect()
+    }
+
+    /// Takes the events in that can be; answers what of our balance went where no HTLC's output shows it, in
+    /// millisatoshi, less what came to us, and the HTLCs that ended.
+    fn happen(&mut self, events: &[Event], next: &mut u32) -> (i64, Vec<(Sent, Fate)>) {
+        let committed = self.htlcs.clone();
+        let mut gone = Vec::new();
+        let mut lost = 0;
+        for event in events {
+            let before = self.clone();
+            let mut change = 0;
+            match *event {
+                Event::Rate(rate) => self.rate = rate,
+                Event::Add { by_us, hash, msat } => {
+                    let side = if by_us { &mut self.ours } else { &mut self.theirs };
+                    let Some(left) = side.checked_sub(msat) else { continue };
+                    *side = left;
+                    *next += 1;
+                    let hash = if hash == TWINS && !by_us { 0 } else { hash };
+                    let cltv = if hash == TWINS { 690_000 } else { 700_000 + *next };
+                    let htlc = Sent { id: *next, by_us, hash, msat, cltv };
+                    change = self.unseen(&htlc, None);
+                    self.htlcs.push(htlc);
+                }
+                Event::Settle(at) | Event::Fail(at) => {
+                    // Only what both sides have committed to is ever removed.
+                    let there: Vec<_> = committed
+                        .iter()
+                        .filter(|htlc| self.htlcs.iter().any(|other| other.id == htlc.id))
+                        .collect();
+                    let Some(htlc) = there.get(at % there.len().max(1)).copied().copied() else { continue };
+                    let fate = if matches!(event, Event::Settle(_)) { Fate::Settled } else { Fate::Failed };
+                    let to_us = htlc.by_us == (fate == Fate::Failed);
+                    if to_us {
+                        self.ours += htlc.msat
+                    } else {
+                        self.theirs += htlc.msat
+                    }
+                    self.htlcs.retain(|other| other.id != htlc.id);
+                    change = self.unseen(&htlc, Some(fate));
+                    gone.push((htlc, fate));
+                }
+            }
+            if !self.is_sound() || self.htlcs.len() > 8 {
+                if matches!(event, Event::Settle(_) | Event::Fail(_)) {
+                    gone.pop();
+                }
+                *self = before;
+                continue;
+            }
+            lost += change;
+        }
+        self.number += 1;
+        (lost, gone)
+    }
+
+    /// What one event takes from our balance, or adds, with no HTLC output to show for it. Who pays the fee has all
+    /// dust in it: it leaves us when the fee's other part comes back to the peer.
+    fn unseen(&self, htlc: &Sent, fate: Option<Fate>) -> i64 {
+        let msat = htlc.msat.cast_signed();
+        if htlc.visible() {
+            let credited =
+                matches!((htlc.by_us, fate), (true, Some(Fate::Failed)) | (false, Some(Fate::Settled)));
+            return if credited { -(msat / 1_000 * 1_000) } else { 0 };
+        }
+        match (self.funded_by_us, htlc.by_us, fate) {
+            (false, true, None) | (true, true, Some(Fate::Settled)) | (true, false, Some(Fate::Failed)) => {
+                msat
+            }
+            (true, false, None) | (false, true, Some(Fate::Failed)) | (false, false, Some(Fate::Settled)) => {
+                -msat
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Two channels, the node that signs, and what really is.
+struct World {
+    node: Node,
+    models: [Model; 2],
+    next: u32,
+    forwards: Vec<Forwarded>,
+    fates: HashMap<u32, Fate>,
+    /// Sum of what the books called unexplained.
+    unexplained: u64,
+    least: [u64; 2],
+}
+
+impl World {
+    fn new(funded_by_us: [bool; 2]) -> Self {
+        let mut node = Node::new();
+        let models = funded_by_us.map(|funded_by_us| Model {
+            funded_by_us,
+            ours: CAPACITY * 500,
+            theirs: CAPACITY * 500,
+            rate: 1_000,
+            number: 0,
+            htlcs: Vec::new(),
+        });
+        for (at, model) in (0..).zip(&models) {
+            node.at = at;
+            node.reserve(at);
+            let theirs = node.funding_spend(&model.commitment(&node), 1);
+            node.approve(&theirs);
+            let own = node.own_commitment(0, model.balances().0, &[]);
+            node.approve(&own);
+        }
+        let least = [models[0].balances().0, models[1].balances().0];
+        Self { node, models, next: 0, forwards: Vec::new(), fates: HashMap::new(), unexplained: 0, least }
+    }
+
+    /// An outgoing HTLC often forwards one that came in by the other channel.
+    fn aim(&self, at: usize, event: Event) -> Event {
+        let Event::Add { by_us: true, hash, msat } = event else { return event };
+        let incoming = self.models[1 - at].htlcs.iter().find(|htlc| !htlc.by_us && htlc.hash == hash);
+        match incoming {
+            Some(incoming) if msat % 3 != 0 => {
+                Event::Add { by_us: true, hash, msat: incoming.msat - incoming.msat / 100 }
+            }
+            _ => event,
+        }
+    }
+
+    /// One step of channel `at`: requests, checks, lessons.
+    fn step(&mut self, at: usize, events: &[Event]) -> Result<(), TestCaseError> {
+        let before = self.models[at].clone();
+        let events: Vec<Event> = events.iter().map(|event| self.aim(at, *event)).collect();
+        let (lost, gone) = self.models[at].happen(&events, &mut self.next);
+        let model = self.models[at].clone();
+        let node = &mut self.node;
+        node.at = at as u32;
+        let commitment = model.commitment(node);
+        let request = node.funding_spend(&commitment, 1);
+        let terms = Terms { funded_by_us: model.funded_by_us, now: NOW, window: WINDOW };
+        let shown = model.shown();
+        for (vout, htlc) in (2..).zip(&shown) {
+            let (ask, learned) = node.ask(&request);
+            let update = node.channels.step(&ask, &learned, terms).expect("a step").update;
+            let left = shown.len() as u32 + 2 - vout;
+            prop_assert_eq!(update.unexplained_outputs, left, "each request explains one output");
+            node.approve(&htlc.request(node, &commitment, vout, &delayed_script(model.number)));
+        }
+        let (ask, learned) = node.ask(&request);
+        let update = node.channels.step(&ask, &learned, terms).expect("a step").update;
+        prop_assert_eq!(update.unexplained_outputs, 0);
+        self.check_lost(&before, &model, lost, &update)?;
+        self.note_forwards(at, &before, &model, &update)?;
+        self.node.approve_step(&request, terms);
+        self.unexplained += update.unexplained_outflow.to_sat();
+        self.fates.extend(gone.iter().map(|(htlc, fate)| (htlc.id, *fate)));
+        self.least[at] = self.least[at].min(model.balances().0);
+        self.check_view(at)
+    }
+
+    fn check_lost(
+        &self,
+        before: &Model,
+        after: &Model,
+        lost: i64,
+        update: &ChannelUpdate,
+    ) -> Result<(), TestCaseError> {
+        let new: u64 = new_of(before, after).iter().map(Sent::sat).sum();
+        let listed: u64 = update.offered.iter().map(|htlc| htlc.amount.to_sat()).sum();
+        let added = |htlc: &&Sent| before.htlcs.iter().all(|other| other.id != htlc.id);
+        let ours = |htlc: &&Sent| htlc.by_us && htlc.visible();
+        let really: u64 = after.htlcs.iter().filter(ours).filter(added).map(Sent::sat).sum();
+        prop_assert_eq!(listed, new);
+        // One that took its twin's place is not seen, and shows as a loss.
+        let lost = lost / 1_000 + (really - new).cast_signed();
+        let booked = update.unexplained_outflow.to_sat().cast_signed();
+        // Outputs are cut down to whole satoshis.
+        let cut = (before.htlcs.len() + after.htlcs.len() + 4) as i64;
+        prop_assert!((booked - lost.max(0)).abs() <= cut, "booked {} of {}, {} cut", booked, lost, cut);
+        Ok(())
+    }
+
+    /// Remembers which HTLCs the books take for forwards; each must be one.
+    fn note_forwards(
+        &mut self,
+        at: usize,
+        before: &Model,
+        after: &Model,
+        update: &ChannelUpdate,
+    ) -> Result<(), TestCaseError> {
+        for (sent, offered) in new_of(before, after).iter().zip(&update.offered) {
+            prop_assert_eq!(offered.amount, sat(sent.sat()));
+            let Cover::Forward { incoming_cltv, .. } = &offered.cover else { continue };
+            let found = self.models[1 - at].htlcs.iter().find(|htlc| {
+                !htlc.by_us
+                    && htlc.hash == sent.hash
+                    && htlc.cltv == *incoming_cltv
+                    && htlc.sat() >= sent.sat()
+            });
+            let Some(incoming) = found else {
+                return Err(TestCaseError::fail(format!("{sent:?} forwards nothing")));
+            };
+            let twice = self.forwards.iter().any(|forward| forward.incoming == incoming.id);
+            prop_assert!(!twice, "{:?} pays for two", incoming);
+            self.forwards.push(Forwarded { incoming: incoming.id, outgoing: sent.id, amount: sent.sat() });
+        }
+        Ok(())
+    }
+
+    fn check_view(&self, at: usize) -> Result<(), TestCaseError> {
+        let model = &self.models[at];
+        let views = self.node.channels.views(NOW, WINDOW);
+        let outpoint = self.node.funding_outpoint();
+        let view: &ChannelView = views.iter().find(|view| view.channel == outpoint).expect("a channel");
+        prop_assert_eq!(view.balance, sat(model.balances().0));
+        prop_assert_eq!(view.guaranteed, sat(self.least[at]));
+        prop_assert_eq!(view.their_number, Some(model.number));
+        let real: Vec<HtlcView> = model.htlcs.iter().filter(|htlc| htlc.visible()).map(Sent::view).collect();
+        prop_assert_eq!(&view.htlcs, &real);
+        Ok(())
+    }
+
+    /// Paid out, or still to be, with neither the incoming HTLC credited nor the outgoing one back.
+    fn at_risk(&self) -> u64 {
+        let open = self.forwards.iter().filter(|forward| {
+            self.fates.get(&forward.incoming) != Some(&Fate::Settled)
+                && self.fates.get(&forward.outgoing) != Some(&Fate::Failed)
+        });
+        open.map(|forward| forward.amount).sum()
+    }
+
+    fn provisional(&self) -> u64 {
+        self.node.channels.provisional(NOW, WINDOW).to_sat()
+    }
+
+    /// What no output of the latest commitments holds.
+    fn gaps(&self) -> u64 {
+        let gap = |model: &Model| {
+            let held: u64 = model.shown().iter().map(|htlc| htlc.amount).sum();
+            let (ours, theirs) = model.balances();
+            CAPACITY - held - ours - theirs
+        };
+        self.models.iter().map(gap).sum()
+    }
+}
+
+/// Visible HTLCs of ours on `after` that `before` does not show, as the books can tell them.
+fn new_of(before: &Model, after: &Model) -> Vec<Sent> {
+    let mut there: Vec<_> = before.htlcs.iter().filter(|htlc| htlc.by_us && htlc.visible()).collect();
+    let ours = after.htlcs.iter().filter(|htlc| htlc.by_us && htlc.visible());
+    let new = ours.filter(|htlc| {
+        let same =
+            |other: &&Sent| (other.hash, other.sat(), other.cltv) == (htlc.hash, htlc.sat(), htlc.cltv);
+        let found = there.iter().position(same);
+        found.map(|at| there.remove(at)).is_none()
+    });
+    new.copied().collect()
+}
+
+fn event(least_msat: u64) -> impl Strategy<Value = Event> {
+    let hash = prop_oneof![4 => 0u8..4, 1 => Just(TWINS)];
+    prop_oneof![
+        6 => (any::<bool>(), hash, prop_oneof![
+            least_msat..60_000_000,
+            // Few amounts, so that they are mistaken for each other.
+            (1u64..4).prop_map(|n| n * 10_000_000),
+        ]).prop_map(|(by_us, hash, msat)| Event::Add { by_us, hash, msat }),
+        3 => (0usize..8).prop_map(Event::Settle),
+        2 => (0usize..8).prop_map(Event::Fail),
+        1 => (253u64..2_500).prop_map(Event::Rate),
+    ]
+}
+
+fn history(least_msat: u64, most: usize) -> impl Strategy<Value = Vec<(usize, Vec<Event>)>> {
+    prop::collection::vec((0usize..2, prop::collection::vec(event(least_msat), 0..=most)), 1..14)
+}
+
+proptest! {
+    /// Nothing that is at risk leaves the books unnoticed, dust or not.
+    #[test]
+    fn what_is_at_risk_is_provisional_or_charged(
+        funded_by_us in any::<[bool; 2]>(),
+        history in history(50_000, 5),
+    ) {
+        let mut world = World::new(funded_by_us);
+        for (at, events) in history {
+            world.step(at, &events)?;
+            let covered = world.provisional() + world.unexplained + world.gaps();
+            prop_assert!(covered >= world.at_risk(), "{} sat at risk, {} covered", world.at_risk(), covered);
+        }
+    }
+
+    /// Without dust, what is provisional is never less than what is at risk.
+    #[test]
+    fn without_dust_what_is_at_risk_is_provisional(
+        funded_by_us in any::<[bool; 2]>(),
+        history in history(1_000_000, 5),
+    ) {
+        let mut world = World::new(funded_by_us);
+        for (at, events) in history {
+            world.step(at, &events)?;
+            prop_assert!(world.provisional() >= world.at_risk());
+        }
+    }
+
+    /// One thing at a time leaves no doubt: what is provisional is what is at risk.
+    #[test]
+    fn one_event_at_a_time_is_booked_exactly(
+        funded_by_us in any::<[bool; 2]>(),
+        history in history(1_000_000, 1),
+    ) {
+        let mut world = World::new(funded_by_us);
+        for (at, events) in history {
+            world.step(at, &events)?;
+            prop_assert_eq!(world.provisional(), world.at_risk());
+        }
+    }
+}

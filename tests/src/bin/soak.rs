@@ -1,0 +1,29 @@
+//! Runs a routing node behind Strongroom for thousands of payments, restarts, closes and a breach.
+//!
+//! `soak [--payments N] [--seed S]`
+
+#![expect(clippy::print_stdout, reason = "its closing line is its output")]
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use strongroom_tests::soak::{Size, run};
+use strongroom_tests::workdir::Workdir;
+
+fn main() -> Result<()> {
+    let mut size = Size { payments: 300, seed: 1 };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let value = args.next().with_context(|| format!("{arg} needs a value"))?;
+        match arg.as_str() {
+            "--payments" => size.payments = value.parse().context("--payments: not a number")?,
+            "--seed" => size.seed = value.parse().context("--seed: not a number")?,
+            other => bail!("{other:?}: usage: soak [--payments N] [--seed S]"),
+        }
+    }
+    let began = Instant::now();
+    let mut say = |text: &str| eprintln!("soak: {:>4} s  {text}", began.elapsed().as_secs());
+    let report = Workdir::new("soak")?.run(|dir| run(dir, size, &mut say))?;
+    println!("{report}");
+    Ok(())
+}
