@@ -74,16 +74,18 @@ impl Lnd {
         let body = json!({"addr": {"pubkey": peer.pubkey(), "host": peer.p2p_address()}, "perm": true});
         match self.rest.post("/v1/peers", &body) {
             Err(error) if !format!("{error:#}").contains("already connected") => Err(error),
-            _ => until_true(30, "peers connected", || {
-                let peers = self.rest.get("/v1/peers")?;
-                Ok(array(&peers, "peers").iter().any(|p| p["pub_key"] == peer.pubkey()))
-            }),
+            _ => until_true(30, "peers connected", || self.is_connected(peer)),
         }
     }
 
-    /// Drops the connection to `peer`.
+    /// Drops the connection to `peer` and waits until it is gone; lnd answers before.
     pub fn disconnect(&self, peer: &Lnd) -> Result<()> {
-        self.rest.delete(&format!("/v1/peers/{}", peer.pubkey())).map(drop)
+        self.rest.delete(&format!("/v1/peers/{}", peer.pubkey()))?;
+        until_true(30, "peers disconnected", || Ok(!self.is_connected(peer)?))
+    }
+
+    fn is_connected(&self, peer: &Lnd) -> Result<bool> {
+        Ok(array(&self.rest.get("/v1/peers")?, "peers").iter().any(|p| p["pub_key"] == peer.pubkey()))
     }
 
     /// Opens a channel; the funding transaction is published, not yet mined.

@@ -136,13 +136,14 @@ impl Soak<'_> {
 
     /// lnd sees a block missed while it had no bitcoind only when the next one comes.
     fn blocks_seen_again(&self) -> Result<()> {
-        until_true(90, "every lnd sees blocks again", || {
+        until_true(60, "every lnd sees blocks again", || {
             self.net.bitcoind.mine(1)?;
             std::thread::sleep(Duration::from_secs(3));
             let height = self.net.bitcoind.height()?;
             for who in [Who::Alice, Who::Bob, Who::Carol] {
                 let info = self.node(who)?.rest().get("/v1/getinfo")?;
-                if info["block_height"].as_u64() != Some(height) {
+                // The height alone is bitcoind's own.
+                if info["block_height"].as_u64() != Some(height) || info["synced_to_chain"] != true {
                     return Ok(false);
                 }
             }
