@@ -21,14 +21,12 @@ impl Rest {
     ///
     /// Certificates are not verified: both ends are children of this process on loopback.
     pub fn new(base: String, header: Option<(String, String)>) -> Self {
-        let config = Agent::config_builder()
-            .tls_config(TlsConfig::builder().disable_verification(true).build())
-            .http_status_as_error(false)
-            .max_idle_connections_per_host(256)
-            .max_idle_connections(256)
-            .timeout_global(Some(Duration::from_secs(120)))
-            .build();
-        Self { agent: config.into(), base, header }
+        Self { agent: agent(120), base, header }
+    }
+
+    /// The same client, with no more patience than so many seconds.
+    pub fn within(&self, seconds: u64) -> Self {
+        Self { agent: agent(seconds), ..self.clone() }
     }
 
     /// The address this client was made for.
@@ -42,16 +40,6 @@ impl Rest {
         if let Some((key, value)) = &self.header {
             request = request.header(key, value);
         }
-        answer(path, request.call())
-    }
-
-    /// GET `path`, waiting so many seconds at most.
-    pub fn get_within(&self, path: &str, seconds: u64) -> Result<Value> {
-        let mut request = self.agent.get(format!("{}{path}", self.base));
-        if let Some((key, value)) = &self.header {
-            request = request.header(key, value);
-        }
-        let request = request.config().timeout_global(Some(Duration::from_secs(seconds))).build();
         answer(path, request.call())
     }
 
@@ -97,6 +85,17 @@ impl Rest {
         }
         request.send(body.to_string())
     }
+}
+
+fn agent(seconds: u64) -> Agent {
+    let config = Agent::config_builder()
+        .tls_config(TlsConfig::builder().disable_verification(true).build())
+        .http_status_as_error(false)
+        .max_idle_connections_per_host(256)
+        .max_idle_connections(256)
+        .timeout_global(Some(Duration::from_secs(seconds)))
+        .build();
+    config.into()
 }
 
 fn answer(path: &str, response: Result<Response<Body>, ureq::Error>) -> Result<Value> {

@@ -107,7 +107,7 @@ pub(super) fn send(payer: &Rest, order: &Value) -> End {
 /// The end of a payment that the payer was asked to make before it was stopped; open if it hangs even so.
 pub(super) fn track(payer: &Lnd, payment: &Payment) -> End {
     let path = format!("/v2/router/track/{}?no_inflight_updates=true", URL_SAFE.encode(payment.hash()));
-    let ended = until(20, "a payment's end after a restart", || match payer.rest().get_within(&path, 10) {
+    let ended = until(8, "a payment's end after a restart", || match payer.rest().within(5).get(&path) {
         Ok(answer) => match end(&answer["result"]) {
             End::Open(_) => Ok(None),
             ended => Ok(Some(ended)),

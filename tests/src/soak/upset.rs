@@ -54,7 +54,9 @@ impl Soak<'_> {
         self.hold()?;
         self.held_arrived()?;
         let payments = self.some(40);
-        let orders = self.orders(&payments)?;
+        // Whatever takes longer than this is asked for again once all is back.
+        let orders: Vec<_> =
+            self.orders(&payments)?.into_iter().map(|(payer, order)| (payer.within(20), order)).collect();
         let batch = std::thread::spawn(move || make(&orders, 8));
         let moment = self.rng.gen_range(100..700);
         std::thread::sleep(Duration::from_millis(moment));
