@@ -192,7 +192,7 @@ impl Soak<'_> {
             cycle.shuffle(&mut self.rng);
             upsets.extend(cycle);
         }
-        let every = (payments / upsets.len()).max(1);
+        let every = (payments / upsets.len().max(1)).max(1);
         for (turn, upset) in upsets.into_iter().enumerate() {
             while self.tried() < (turn + 1) * every {
                 self.round()?;

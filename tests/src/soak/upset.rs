@@ -90,7 +90,8 @@ impl Soak<'_> {
                 self.net.alice.start_again()?;
             }
             Upset::RestartBitcoind => {
-                self.net.bitcoind.restart()?;
+                self.net.bitcoind.process().stop(60)?;
+                self.net.bitcoind.start_again()?;
                 self.blocks_seen_again()?;
             }
             Upset::StopSigner | Upset::KillSigner => self.restart_signer(upset == Upset::KillSigner)?,
