@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::Digest;
 
 use crate::bitcoind::Bitcoind;
 use crate::clock::until_true;
@@ -208,18 +211,17 @@ pub fn pay_many(
 /// Makes an HTLC of `sat` pending from `from` to `to` over channel `point` and answers the
 /// preimage that settles it.
 pub fn pend_htlc(from: &Lnd, to: &Lnd, point: &ChannelPoint, sat: u64) -> Result<[u8; 32]> {
-    let pending = |node: &Lnd| -> Result<usize> {
-        Ok(node.channel(point)?.and_then(|c| c["pending_htlcs"].as_array().map(Vec::len)).unwrap_or(0))
-    };
-    let before = (pending(from)?, pending(to)?);
     let preimage: [u8; 32] = rand::random();
+    let hash = BASE64.encode(sha2::Sha256::digest(preimage));
+    // By its hash: the last HTLC settled may not be off the channel yet.
+    let pending = |node: &Lnd| -> Result<bool> {
+        let channel = node.channel(point)?.context("no such channel")?;
+        let htlcs = channel["pending_htlcs"].as_array();
+        Ok(htlcs.is_some_and(|htlcs| htlcs.iter().any(|htlc| htlc["hash_lock"] == hash.as_str())))
+    };
     let invoice = to.hold_invoice(sat, &preimage)?;
     from.pay_detached(invoice, Some(short_id(from, point)?));
-    until_true(
-        30,
-        "HTLC pending on both sides",
-        || Ok(pending(from)? > before.0 && pending(to)? > before.1),
-    )?;
+    until_true(30, "HTLC pending on both sides", || Ok(pending(from)? && pending(to)?))?;
     Ok(preimage)
 }
 
