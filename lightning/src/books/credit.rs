@@ -20,13 +20,14 @@ pub(super) enum Side {
 /// Ways tried at most; beyond, a bound takes the place of the search.
 const MOST_TRIED: u32 = 20_000;
 
-/// How many of each kind have brought their amount for certain, when our balance rose by `inflow` satoshis, of which up
-/// to `dust` may have come from HTLCs too small to be seen.
-pub(super) fn certain(gone: &Gone, inflow: u64, dust: u64) -> Gone {
+/// How many of each kind have brought their amount for certain, when our balance rose by `inflow` satoshis: up to `less`
+/// of it may have come from HTLCs too small to be seen or from a fee's fall, and up to `more` may have gone into a fee.
+pub(super) fn certain(gone: &Gone, inflow: u64, less: u64, more: u64) -> Gone {
     // A balance and an HTLC's output are each cut down to whole satoshis.
     let slack = gone.values().fold(1u64, |sum, count| sum.saturating_add(u64::from(*count)));
     let kinds: Vec<(u64, u32)> = gone.iter().map(|((_, amount), count)| (*amount, *count)).collect();
-    let (least, most) = (inflow.saturating_sub(dust).saturating_sub(slack), inflow.saturating_add(slack));
+    let least = inflow.saturating_sub(less).saturating_sub(slack);
+    let most = inflow.saturating_add(more).saturating_add(slack);
     let mut search =
         Search { kinds: &kinds, rest: rests(&kinds), least, most, tried: 0, chosen: Vec::new(), found: None };
     search.choose(0);
@@ -106,28 +107,31 @@ mod tests {
     #[test]
     fn nothing_came_in_proves_nothing() {
         let both = gone(&[(Side::Incoming, 5_000, 1), (Side::Offered, 5_000, 1)]);
-        assert!(certain(&both, 0, 0).is_empty());
+        assert!(certain(&both, 0, 0, 0).is_empty());
         // One of the two, and which one nobody knows.
-        assert!(certain(&both, 5_000, 0).is_empty());
-        assert_eq!(certain(&both, 10_000, 0), both);
+        assert!(certain(&both, 5_000, 0, 0).is_empty());
+        assert_eq!(certain(&both, 10_000, 0, 0), both);
     }
 
     #[test]
     fn amounts_that_differ_tell_themselves_apart() {
         let both = gone(&[(Side::Incoming, 7_000, 1), (Side::Offered, 5_000, 2)]);
-        assert_eq!(certain(&both, 7_000, 0), gone(&[(Side::Incoming, 7_000, 1)]));
-        assert_eq!(certain(&both, 5_000, 0), gone(&[(Side::Offered, 5_000, 1)]));
-        assert_eq!(certain(&both, 12_001, 0), gone(&[(Side::Incoming, 7_000, 1), (Side::Offered, 5_000, 1)]));
+        assert_eq!(certain(&both, 7_000, 0, 0), gone(&[(Side::Incoming, 7_000, 1)]));
+        assert_eq!(certain(&both, 5_000, 0, 0), gone(&[(Side::Offered, 5_000, 1)]));
+        assert_eq!(
+            certain(&both, 12_001, 0, 0),
+            gone(&[(Side::Incoming, 7_000, 1), (Side::Offered, 5_000, 1)])
+        );
     }
 
     #[test]
     fn dust_may_stand_in_for_what_is_as_small() {
         let one = gone(&[(Side::Incoming, 50_000, 1)]);
-        assert_eq!(certain(&one, 50_200, 200), one);
-        assert!(certain(&one, 50_200, 0).is_empty(), "nothing explains it");
+        assert_eq!(certain(&one, 50_200, 200, 0), one);
+        assert!(certain(&one, 50_200, 0, 0).is_empty(), "nothing explains it");
         let alike = gone(&[(Side::Incoming, 50_000, 1), (Side::Offered, 50_100, 1)]);
-        assert!(certain(&alike, 50_300, 300).is_empty());
-        assert!(certain(&gone(&[(Side::Incoming, 300, 1)]), 300, 300).is_empty());
+        assert!(certain(&alike, 50_300, 300, 0).is_empty());
+        assert!(certain(&gone(&[(Side::Incoming, 300, 1)]), 300, 300, 0).is_empty());
     }
 
     /// More kinds than can be tried one by one.
@@ -135,8 +139,8 @@ mod tests {
     fn a_crowd_is_bounded() {
         let all: Gone = (0..40).map(|n| ((Side::Incoming, 1_000 + n * 37), 3)).collect();
         let inflow = all.iter().map(|((_, amount), count)| amount * u64::from(*count)).sum();
-        assert_eq!(certain(&all, inflow, 0).values().sum::<u32>(), 120);
-        assert!(certain(&all, inflow / 2, 0).is_empty());
+        assert_eq!(certain(&all, inflow, 0, 0).values().sum::<u32>(), 120);
+        assert!(certain(&all, inflow / 2, 0, 0).is_empty());
     }
 
     proptest! {
@@ -157,8 +161,12 @@ mod tests {
                     inflow += amount;
                 }
             }
+            // Or as much of it went into a fee.
+            for (kind, count) in certain(&all, inflow.saturating_sub(dust), 0, dust) {
+                prop_assert!(count <= truth.get(&kind).copied().unwrap_or(0));
+            }
             for dust in [0, dust] {
-                for (kind, count) in certain(&all, inflow + dust, dust) {
+                for (kind, count) in certain(&all, inflow + dust, dust, 0) {
                     prop_assert!(count <= truth.get(&kind).copied().unwrap_or(0));
                 }
             }

@@ -23,11 +23,13 @@ pub(crate) struct Forward {
     pub(crate) in_gone: bool,
     /// The outgoing HTLC is gone, and nothing proves that its amount came back.
     pub(crate) out_gone: bool,
+    /// The outgoing HTLC's amount came back: nothing is at risk, but the incoming one pays for no other.
+    pub(crate) out_back: bool,
 }
 
 impl Forward {
     /// Whether it is still at risk, or may have been lost within `window` seconds.
     pub(crate) fn counts(&self, now: u64, window: u64) -> bool {
-        !self.in_gone || self.at.saturating_add(window) > now
+        !self.out_back && (!self.in_gone || self.at.saturating_add(window) > now)
     }
 }

@@ -67,7 +67,8 @@ impl Channels {
 
         let mut changes = Vec::new();
         if let Some(before) = before {
-            let inflow = u64::try_from(-lost).unwrap_or(0);
+            let inflow = sats(after.to_remote) - sats(before.to_remote) + new_offered;
+            let inflow = u64::try_from(inflow).unwrap_or(0);
             changes = self.books.settle(channel, before, after, inflow, terms);
         }
         step.update.offered = self.cover(channel, &offered, &mut changes, terms);
@@ -175,7 +176,7 @@ impl Channels {
                     && incoming.amount >= htlc.amount
             })
             .filter(|(funding, incoming)| {
-                let same = |f: &&Forward| f.consumes(funding, incoming);
+                let same = |f: &&Forward| !f.in_gone && f.consumes(funding, incoming);
                 let used = self.books.forwards.values().chain(made_now).filter(same).count();
                 let held = self.channels[funding].record.counterparty.iter().flat_map(|state| &state.htlcs);
                 held.filter(|other| other.is_same(incoming)).count() > used
@@ -192,6 +193,7 @@ impl Channels {
                 at: terms.now,
                 in_gone: false,
                 out_gone: false,
+                out_back: false,
             })
     }
 
@@ -220,7 +222,7 @@ impl Books {
         let mut changes: Vec<Change> = self
             .forwards
             .iter()
-            .filter(|(_, forward)| !forward.counts(terms.now, terms.window))
+            .filter(|(_, forward)| forward.in_gone && !forward.counts(terms.now, terms.window))
             .take(16)
             .map(|(id, _)| Change::ForwardClosed { id: *id })
             .collect();
@@ -233,9 +235,10 @@ impl Books {
                 *gone.entry((side, htlc.amount.to_sat())).or_default() += 1;
             }
         }
-        // The gap's fall is dust that came in, or a fee that is the peer's; our own fee is not in `inflow`.
-        let fall = before.gap.checked_sub(after.gap).filter(|_| !terms.funded_by_us).unwrap_or(Amount::ZERO);
-        let mut certain = credit::certain(&gone, inflow, fall.to_sat());
+        // What the gap lost may be dust that came in, or a fee of ours that came back; what it gained may be a fee that we
+        // paid out of what came in, if we pay it, and may as well be dust of the peer's.
+        let (less, more) = (gap(before, after), if terms.funded_by_us { gap(after, before) } else { 0 });
+        let mut certain = credit::certain(&gone, inflow, less, more);
         // HTLCs of one amount are alike to the balance: those that forward nothing are taken to have come in first.
         for (side, htlcs) in [(Side::Incoming, incoming), (Side::Offered, offered)] {
             let (forwarded, own): (Vec<_>, Vec<_>) = htlcs
@@ -246,13 +249,18 @@ impl Books {
                 let left = certain.get_mut(&(side, htlc.amount.to_sat())).filter(|left| **left > 0);
                 let proven = left.map(|left| *left -= 1).is_some();
                 let Some((id, forward)) = forward else { continue };
-                if proven {
+                let over = match side {
+                    Side::Incoming => proven || forward.out_back,
+                    Side::Offered => proven && forward.in_gone,
+                };
+                if over {
                     changes.push(Change::ForwardClosed { id });
                     continue;
                 }
                 let mut forward = forward.clone();
                 match side {
                     Side::Incoming => forward.in_gone = true,
+                    Side::Offered if proven => forward.out_back = true,
                     Side::Offered => forward.out_gone = true,
                 }
                 changes.push(Change::Forwarded { id, forward: Box::new(forward) });
@@ -266,6 +274,7 @@ impl Books {
             Side::Incoming => !forward.in_gone && forward.consumes(channel, htlc),
             Side::Offered => {
                 !forward.out_gone
+                    && !forward.out_back
                     && forward.outgoing == *channel
                     && forward.payment_hash160 == htlc.payment_hash160
                     && (forward.out_amount, forward.out_cltv) == (htlc.amount, htlc.cltv_expiry)
@@ -320,6 +329,11 @@ fn unexplained(
         }
         _ => count(rest.len().saturating_sub(1)),
     }
+}
+
+/// By how many satoshis the gap of one is larger than that of the other.
+fn gap(of: &CounterpartyState, than: &CounterpartyState) -> u64 {
+    of.gap.to_sat().saturating_sub(than.gap.to_sat())
 }
 
 fn sats(amount: Amount) -> i64 {

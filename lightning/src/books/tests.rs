@@ -338,3 +338,23 @@ fn a_forward_that_fails_ends_when_its_amount_is_back() {
     approve(&mut node, 2, 500_000, &[]);
     assert_eq!(node.channels.provisional(NOW, WINDOW), sat(0));
 }
+
+/// On a channel that we funded a larger gap may be our fee; it may as well be dust of the peer's, which brings us nothing.
+#[test]
+fn dust_of_the_peers_is_no_credit() {
+    let mut node = Node::with_two_channels(500_000);
+    let incoming = Htlc { by_us: false, hash: 3, amount: 51_000, cltv: 700_100 };
+    node.at = 1;
+    approve(&mut node, 1, 500_000, &[incoming]);
+    node.at = 0;
+    approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
+    approve(&mut node, 2, 450_000, &[]);
+    node.at = 1;
+    // The incoming HTLC is let go, and the peer offers as much in dust.
+    let mut commitment = node.commitment_tx(2, 500_000, &[]);
+    let last = commitment.output.len() - 1;
+    commitment.output[last].value = sat(commitment.output[last].value.to_sat() - 51_000);
+    let request = node.funding_spend(&commitment, 1);
+    node.approve_step(&request, terms(true));
+    assert_eq!(node.channels.provisional(NOW, WINDOW), sat(50_000));
+}

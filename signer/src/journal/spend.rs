@@ -78,7 +78,7 @@ impl Keeper {
         let Ask::Spend(ask) = &case.ask else { return };
         if until > self.now_ms()
             && let Some(wants) = wants(&verdict, &facts)
-            && self.withheld.has_room()
+            && self.withheld.has_room(&case.node)
         {
             let txid = ask.txid;
             let asked = Asked { node: case.node, client: case.client, turn, request, reply };

@@ -10,7 +10,8 @@ use strongroom_policy::NodeName;
 
 use super::job::Asked;
 
-/// Commitments withheld at a time; lnd has one for each channel that is being updated.
+/// Commitments of one node withheld at a time; lnd has one for each channel that is being updated. Each node has its own
+/// room, so that one cannot take another's.
 const MOST: usize = 1_000;
 
 /// What a commitment waits for.
@@ -47,9 +48,9 @@ impl Withheld {
         self.patience_ms
     }
 
-    /// Whether another one may wait.
-    pub(super) fn has_room(&self) -> bool {
-        self.held.len() < MOST
+    /// Whether another one of the node's may wait.
+    pub(super) fn has_room(&self, node: &NodeName) -> bool {
+        self.held.iter().filter(|held| held.asked.node == *node).count() < MOST
     }
 
     /// Withholds a commitment.
