@@ -164,6 +164,10 @@ async fn serve(appliance: &Arc<Appliance>) -> Result<(), DaemonError> {
     tracing::info!("stopping");
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
+    // New requests find the door closed, so what waits for some would wait in vain.
+    if let Ok(journal) = appliance.journal() {
+        journal.let_go("the daemon stops");
+    }
     let ended = async {
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(door("door"))??;

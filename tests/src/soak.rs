@@ -70,8 +70,6 @@ struct Tally {
     sent: usize,
     forwarded: usize,
     failed_as_meant: usize,
-    /// Commitments that a stopping daemon no longer waited for.
-    given_up: usize,
     /// Failed or never begun because a node was stopped under them.
     upset: usize,
     /// Of those, the ones that lnd had not ended when it was back.
@@ -108,14 +106,13 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { sent, forwarded, failed_as_meant, upset, restarts, reconnects, .. } = self.tally;
-        let Tally { given_up, hung, cooperative, forced, bumps, burst, breach, .. } = self.tally;
+        let Tally { hung, cooperative, forced, bumps, burst, breach, .. } = self.tally;
         let figures = &self.figures;
         write!(
             f,
             "seed {}: {sent} payments made, {forwarded} of them forwarded, {failed_as_meant} failed as meant, {upset} ended by \
              a restart ({hung} of them never); {burst} HTLCs in one burst; {restarts} restarts, {reconnects} reconnections; {cooperative} cooperative \
-             and {forced} force closes, {bumps} fee bumps; breach {}; {} requests decided, {} refused ({given_up} of them by a \
-             daemon that was stopping); at most {} sat of \
+             and {forced} force closes, {bumps} fee bumps; breach {}; {} requests decided, {} refused; at most {} sat of \
              forwards at risk, {} sat unexplained, {} commitments withheld; {} s",
             self.seed,
             if breach { "punished" } else { "NOT PUNISHED" },

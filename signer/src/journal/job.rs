@@ -76,6 +76,8 @@ pub enum Job {
     },
     /// Commitments were withheld long enough.
     GiveUp,
+    /// The daemon stops: what is withheld is let go, and nothing more is.
+    LetGo(String),
     /// What the poller learned from bitcoind.
     Chain {
         /// It.

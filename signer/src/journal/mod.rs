@@ -219,6 +219,11 @@ impl Journal {
             .map_err(|e| Refusal::Internal(e.to_string()))
     }
 
+    /// Lets go, undecided, of what waits for requests to come; nothing waits any more.
+    pub fn let_go(&self, because: &str) {
+        let _ = self.queue.try_send(Job::LetGo(because.to_owned()));
+    }
+
     /// Flushes and ends the thread; requests queued behind are refused.
     pub fn stop(&self, reason: &str) {
         let _ = self.queue.send(Job::Stop(reason.to_owned()));

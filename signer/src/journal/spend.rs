@@ -76,6 +76,10 @@ impl Keeper {
         let case = Case { node, client, operation: Operation::SignPsbt, ask: Ask::Spend(ask) };
         let verdict = self.policy.decide(&case, &facts).and(self.policy.vls().split(judged.violations));
         let Ask::Spend(ask) = &case.ask else { return };
+        // What could explain it comes no more: not a refusal, lnd asks again after the restart.
+        if let Some(because) = self.withheld.closing().filter(|_| wants(&verdict, &facts).is_some()) {
+            return answer(reply, Err(Refusal::Sealed(because.to_owned())));
+        }
         if until > self.now_ms()
             && let Some(wants) = wants(&verdict, &facts)
             && self.withheld.has_room(&case.node)
@@ -117,6 +121,13 @@ impl Keeper {
     pub(super) fn retry_after_block(&mut self) {
         for (asked, until) in self.withheld.waiting_for_block() {
             self.spend_until(asked, until);
+        }
+    }
+
+    /// Lets go of all that is withheld, undecided.
+    pub(super) fn let_go(&mut self, because: &str) {
+        for asked in self.withheld.close(because.to_owned()) {
+            answer(asked.reply, Err(Refusal::Sealed(because.to_owned())));
         }
     }
 

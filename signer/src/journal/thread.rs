@@ -213,6 +213,7 @@ impl Keeper {
         match job {
             Job::Spend(asked) => self.spend(*asked),
             Job::GiveUp => self.give_up_withheld(),
+            Job::LetGo(because) => self.let_go(&because),
             Job::Message(asked) => self.message(*asked),
             Job::Ecdh(asked) => self.ecdh(*asked),
             Job::Musig2(asked) => self.musig2(*asked),

@@ -35,12 +35,14 @@ struct Held {
 pub(super) struct Withheld {
     held: Vec<Held>,
     patience_ms: u64,
+    /// Why nothing more is waited for.
+    closing: Option<String>,
 }
 
 impl Withheld {
     /// None yet; each will wait for `patience_ms` at most.
     pub(super) fn new(patience_ms: u64) -> Self {
-        Self { held: Vec::new(), patience_ms }
+        Self { held: Vec::new(), patience_ms, closing: None }
     }
 
     /// Longest wait in milliseconds.
@@ -80,6 +82,17 @@ impl Withheld {
     /// When the next one has waited long enough, Unix milliseconds.
     pub(super) fn due(&self) -> Option<u64> {
         self.held.iter().map(|held| held.until).min()
+    }
+
+    /// Why nothing more is waited for: no request comes any more that could explain anything.
+    pub(super) fn closing(&self) -> Option<&str> {
+        self.closing.as_deref()
+    }
+
+    /// Waits no longer; takes all that did.
+    pub(super) fn close(&mut self, because: String) -> Vec<Asked<SignRequest>> {
+        self.closing = Some(because);
+        self.held.drain(..).map(|held| held.asked).collect()
     }
 
     /// Takes those that have.

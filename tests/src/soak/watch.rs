@@ -97,23 +97,7 @@ impl Soak<'_> {
         let daemon = super::daemon(&mut self.net)?;
         let size = daemon.status()?["journal_size"].as_u64().context("status without journal_size")?;
         let leaves = daemon.journal_leaves(u32::try_from(size - seen)?)?;
-        let all: Vec<&Value> = leaves.iter().filter(|leaf| is_refusal(&leaf["event"])).collect();
-        // A daemon that stops takes no new request: what its last commitments waited for never came.
-        let stops: Vec<u64> = leaves
-            .iter()
-            .filter(|leaf| leaf["event"].get("stopped").is_some())
-            .filter_map(|leaf| leaf["time"].as_u64())
-            .collect();
-        let stopping = |leaf: &Value| {
-            let at = leaf["time"].as_u64().unwrap_or_default();
-            let violations = &leaf["event"]["decision"]["verdict"]["refused"]["enforced"];
-            let waited =
-                violations.as_array().is_some_and(|v| v.iter().all(|v| v["tag"] == "unexplained-output"));
-            waited && stops.iter().any(|stop| (at..at + 4_000).contains(stop))
-        };
-        let (given_up, refused): (Vec<&Value>, Vec<&Value>) =
-            all.into_iter().partition(|leaf| stopping(leaf));
-        self.tally.given_up += given_up.len();
+        let refused: Vec<&Value> = leaves.iter().filter(|leaf| is_refusal(&leaf["event"])).collect();
         let first: Vec<String> = refused.iter().take(3).map(|leaf| leaf.to_string()).collect();
         ensure!(refused.is_empty(), "{} refusals of honest work:\n{}", refused.len(), first.join("\n"));
         self.watch.seen = size;
