@@ -11,7 +11,7 @@ use strongroom_tests::soak::{Size, run};
 use strongroom_tests::workdir::Workdir;
 
 fn main() -> Result<()> {
-    let mut size = Size { payments: 300, seed: 1 };
+    let mut size = Size { payments: 150, seed: 1 };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let value = args.next().with_context(|| format!("{arg} needs a value"))?;
