@@ -172,16 +172,15 @@ impl Keeper {
     }
 }
 
-/// What may still turn a refusal into an approval: requests that explain the commitment, or a block, where lnd has seen
-/// the one that confirms a funding before we have.
+/// What may still change the verdict: requests that explain the commitment, or a block, where lnd has seen the one that
+/// confirms a funding before we have. A commitment waits to be explained under a policy that only observes too, or its
+/// journal would say that the honest are refused.
 fn wants(verdict: &Verdict, facts: &Facts) -> Option<Wants> {
-    if verdict.allowed() {
-        return None;
-    }
     if let Some(update) = facts.update.as_ref().filter(|update| update.may_be_explained()) {
         return Some(Wants::Htlcs(update.unexplained_outputs));
     }
-    verdict.enforced.iter().all(|violation| violation.tag == UNCONFIRMED).then_some(Wants::Block)
+    let unconfirmed = verdict.enforced.iter().all(|violation| violation.tag == UNCONFIRMED);
+    (!verdict.allowed() && unconfirmed).then_some(Wants::Block)
 }
 
 /// VLS's tag for a commitment on a funding output that is not known to be confirmed and unspent.
