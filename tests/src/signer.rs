@@ -86,6 +86,14 @@ impl Signer {
         }
     }
 
+    /// Starts one that has ended again.
+    pub fn start_again(&mut self) -> Result<()> {
+        match self {
+            Self::Lnd(lnd) => lnd.start_signer_again(),
+            Self::Strongroom(daemon) => daemon.start_again(),
+        }
+    }
+
     /// The daemon, if Strongroom signs.
     pub fn strongroomd(&mut self) -> Option<&mut Strongroomd> {
         match self {

@@ -28,16 +28,20 @@ use upset::Upset;
 use watch::Watch;
 
 /// How much is done, and which choices are made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Size {
     /// Payments tried at least, those meant to fail among them.
     pub payments: usize,
     /// Decides every choice.
     pub seed: u64,
+    /// Who signs for alice. With lnd's own signer the same happens, and nothing is said of refusals: to compare.
+    pub signer: SignerKind,
+    /// The only upsets that come, as named in the progress lines, each as often as any; empty for all of them.
+    pub only: Vec<String>,
 }
 
 /// The cautious profile with what this volume needs raised, and the keys raised.
-fn policy(size: Size) -> (PolicyChoice, Vec<String>) {
+fn policy(size: &Size) -> (PolicyChoice, Vec<String>) {
     // Alice pays by herself about a third of all payments, 10,000 sat each, and the burst and the breach once a cycle.
     let window = 20_000_000 + 10_000 * size.payments as u64;
     let raised = [("payments.max_unauthorized_in_window_sat", window)];
@@ -74,6 +78,8 @@ struct Tally {
     upset: usize,
     /// Of those, the ones that lnd had not ended when it was back.
     hung: usize,
+    /// Channels that came back only when the peer was connected anew.
+    helped: usize,
     restarts: usize,
     reconnects: usize,
     cooperative: usize,
@@ -91,7 +97,8 @@ struct Soak<'a> {
     lines: Vec<Line>,
     held: Vec<Held>,
     tally: Tally,
-    watch: Watch,
+    /// None where lnd's own signer signs.
+    watch: Option<Watch>,
     say: &'a mut dyn FnMut(&str),
 }
 
@@ -106,12 +113,12 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { sent, forwarded, failed_as_meant, upset, restarts, reconnects, .. } = self.tally;
-        let Tally { hung, cooperative, forced, bumps, burst, breach, .. } = self.tally;
+        let Tally { hung, helped, cooperative, forced, bumps, burst, breach, .. } = self.tally;
         let figures = &self.figures;
         write!(
             f,
             "seed {}: {sent} payments made, {forwarded} of them forwarded, {failed_as_meant} failed as meant, {upset} ended by \
-             a restart ({hung} of them never); {burst} HTLCs in one burst; {restarts} restarts, {reconnects} reconnections; {cooperative} cooperative \
+             a restart ({hung} of them never); {burst} HTLCs in one burst; {restarts} restarts, {reconnects} reconnections, {helped} channels back only after one; {cooperative} cooperative \
              and {forced} force closes, {bumps} fee bumps; breach {}; {} requests decided, {} refused; at most {} sat of \
              forwards at risk, {} sat unexplained, {} commitments withheld; {} s",
             self.seed,
@@ -127,20 +134,26 @@ impl fmt::Display for Report {
 }
 
 /// Runs it in `dir`; `say` is told the steps. An error if any honest request was refused.
-pub fn run(dir: &Path, size: Size, say: &mut dyn FnMut(&str)) -> Result<Report> {
+pub fn run(dir: &Path, size: &Size, say: &mut dyn FnMut(&str)) -> Result<Report> {
     let began = Instant::now();
     let (policy, raised) = policy(size);
-    say(&format!("cautious profile with {}", raised.join(", ")));
-    let plan = Plan { carol: true, policy, ..Plan::of(SignerKind::Strongroom) };
+    say(&format!("signer: {}; cautious profile with {}", size.signer, raised.join(", ")));
+    let upsets = Upset::named(&size.only)?;
+    let plan = Plan { carol: true, policy, ..Plan::of(size.signer) };
     let mut net = Network::start(dir, &plan)?;
-    let watch = Watch::start(daemon(&mut net)?);
+    let watch = daemon(&mut net).map(|daemon| Watch::start(daemon));
     let rng = StdRng::seed_from_u64(size.seed);
     let mut soak =
         Soak { dir, net, rng, lines: Vec::new(), held: Vec::new(), tally: Tally::default(), watch, say };
-    soak.open_all()?;
-    soak.days(size.payments)?;
-    soak.breach()?;
-    soak.end()?;
+    let done = soak.life(size.payments, &upsets);
+    if let Err(failed) = done {
+        // A channel that does not come back is most often one whose commitment was refused.
+        let refused = soak.check_refusals();
+        return Err(match refused {
+            Err(refused) => failed.context(format!("{refused:#}")),
+            Ok(()) => failed.context("nothing was refused"),
+        });
+    }
     let figures = soak.figures()?;
     ensure!(soak.tally.breach, "no breach was punished");
     ensure!(soak.tally.bumps > 0 || soak.tally.forced == 0, "no fee was bumped");
@@ -158,6 +171,13 @@ impl Soak<'_> {
             Who::Bob => Ok(&self.net.bob),
             Who::Carol => self.net.carol.as_ref().context("no carol was planned"),
         }
+    }
+
+    fn life(&mut self, payments: usize, upsets: &[Upset]) -> Result<()> {
+        self.open_all()?;
+        self.days(payments, upsets)?;
+        self.breach()?;
+        self.end()
     }
 
     /// Two channels to each neighbour, opened by both sides.
@@ -186,10 +206,10 @@ impl Soak<'_> {
     }
 
     /// Traffic and upsets until so many payments were tried.
-    fn days(&mut self, payments: usize) -> Result<()> {
+    fn days(&mut self, payments: usize, kinds: &[Upset]) -> Result<()> {
         let mut upsets = Vec::new();
         for _ in 0..payments.div_ceil(CYCLE) {
-            let mut cycle = Upset::ALL.to_vec();
+            let mut cycle: Vec<Upset> = kinds.iter().cycle().take(Upset::ALL.len()).copied().collect();
             cycle.shuffle(&mut self.rng);
             upsets.extend(cycle);
         }
@@ -246,6 +266,7 @@ impl Soak<'_> {
     }
 }
 
-fn daemon(net: &mut Network) -> Result<&mut Strongroomd> {
-    net.signer.as_mut().and_then(|signer| signer.strongroomd()).context("alice's signer is not Strongroom")
+/// The daemon, where Strongroom signs.
+fn daemon(net: &mut Network) -> Option<&mut Strongroomd> {
+    net.signer.as_mut().and_then(|signer| signer.strongroomd())
 }

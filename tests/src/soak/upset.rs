@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use rand::Rng;
 
 use super::payment::{End, Kind, Payment, track};
 use super::traffic::make;
 use super::{Soak, Who};
 use crate::clock::until_true;
+use crate::lnd::Lnd;
 use crate::network::short_id;
 
 /// One thing that happens to a node or a channel.
@@ -39,6 +40,18 @@ impl Upset {
         Self::ForceClose,
         Self::PeerForceCloses,
     ];
+
+    /// Those with these names; all of them if none is named.
+    pub(super) fn named(names: &[String]) -> Result<Vec<Self>> {
+        if names.is_empty() {
+            return Ok(Self::ALL.to_vec());
+        }
+        let known = |name: &String| Self::ALL.into_iter().find(|upset| format!("{upset:?}") == *name);
+        names
+            .iter()
+            .map(|name| known(name).with_context(|| format!("{name:?}: allowed are {:?}", Self::ALL)))
+            .collect()
+    }
 }
 
 impl Soak<'_> {
@@ -109,15 +122,15 @@ impl Soak<'_> {
 
     /// lnd ends when its signer is gone; it is started again once the signer is back.
     fn restart_signer(&mut self, kill: bool) -> Result<()> {
-        let daemon = super::daemon(&mut self.net)?;
+        let signer = self.net.signer.as_mut().context("alice has no signer")?;
         if kill {
-            daemon.process().kill()?
+            signer.process().kill()?
         } else {
-            daemon.process().stop(10)?
+            signer.process().stop(10)?
         }
         let alice = self.net.alice.process();
         let ended = until_true(15, "lnd ends", || Ok(alice.try_wait()?.is_some())).is_ok();
-        super::daemon(&mut self.net)?.start_again()?;
+        signer.start_again()?;
         if !ended {
             self.net.alice.process().stop(60)?;
         }
@@ -155,11 +168,41 @@ impl Soak<'_> {
     }
 
     /// Connected, all channels active, the chain seen.
-    fn come_back(&self) -> Result<()> {
+    fn come_back(&mut self) -> Result<()> {
         for who in [Who::Bob, Who::Carol] {
             self.net.alice.connect(self.node(who)?)?;
         }
         self.net.mine(1)?;
+        for line in self.lines.clone() {
+            let active = || {
+                let channel = self.net.alice.channel(&line.point)?;
+                Ok(channel.is_some_and(|channel| channel["active"] == true))
+            };
+            if until_true(PATIENCE, "a channel active again", active).is_ok() {
+                continue;
+            }
+            // lnd's own way out of a link that failed while it stopped. Told of, with what lnd says of it, and counted.
+            let because = lnd_on(&self.net.alice, &line.point.txid);
+            self.say(&format!(
+                "{} is not active after {PATIENCE} s; {:?} is connected anew\n{because}",
+                line.point, line.peer
+            ));
+            self.check_refusals()?;
+            self.net.alice.disconnect(self.node(line.peer)?)?;
+            self.net.alice.connect(self.node(line.peer)?)?;
+            self.tally.helped += 1;
+        }
         self.ready()
     }
+}
+
+/// How long a channel may take to come back by itself, seconds.
+const PATIENCE: u64 = 30;
+
+/// The last warnings and errors in an lnd's log that name `word`.
+fn lnd_on(lnd: &Lnd, word: &str) -> String {
+    let log = lnd.process_ref().log_tail(4_000);
+    let bad = |line: &&str| line.contains(word) && (line.contains("[ERR]") || line.contains("[WRN]"));
+    let said: Vec<&str> = log.lines().filter(bad).collect();
+    said[said.len().saturating_sub(5)..].join("\n")
 }

@@ -93,20 +93,23 @@ fn scrape(port: u16) -> Result<String> {
 impl Soak<'_> {
     /// Reads the leaves written since it was last called; an error names the first refusals among them.
     pub(super) fn check_refusals(&mut self) -> Result<()> {
-        let seen = self.watch.seen;
-        let daemon = super::daemon(&mut self.net)?;
+        let (Some(watch), Some(daemon)) = (&mut self.watch, super::daemon(&mut self.net)) else {
+            return Ok(());
+        };
+        let seen = watch.seen;
         let size = daemon.status()?["journal_size"].as_u64().context("status without journal_size")?;
         let leaves = daemon.journal_leaves(u32::try_from(size - seen)?)?;
         let refused: Vec<&Value> = leaves.iter().filter(|leaf| is_refusal(&leaf["event"])).collect();
         let first: Vec<String> = refused.iter().take(3).map(|leaf| leaf.to_string()).collect();
         ensure!(refused.is_empty(), "{} refusals of honest work:\n{}", refused.len(), first.join("\n"));
-        self.watch.seen = size;
+        watch.seen = size;
         Ok(())
     }
 
     /// Approved requests of this kind among the last `leaves`, with the ids of their transactions.
     pub(super) fn approved(&mut self, kind: &str, leaves: u32) -> Result<Vec<String>> {
-        let leaves = super::daemon(&mut self.net)?.journal_leaves(leaves)?;
+        let daemon = super::daemon(&mut self.net).context("lnd's signer keeps no journal")?;
+        let leaves = daemon.journal_leaves(leaves)?;
         let decisions = leaves.iter().map(|leaf| &leaf["event"]["decision"]);
         let of_kind = decisions.filter(|decision| {
             decision["what"]["spend"]["kind"] == kind && decision["verdict"].get("approved").is_some()
@@ -115,8 +118,9 @@ impl Soak<'_> {
     }
 
     pub(super) fn figures(&mut self) -> Result<Figures> {
-        let mut figures = self.watch.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        figures.take(&scrape(self.watch.port)?);
+        let Some(watch) = &self.watch else { return Ok(Figures::default()) };
+        let mut figures = watch.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.take(&scrape(watch.port)?);
         Ok(figures.clone())
     }
 }
