@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Requests are taken apart on one thread and answered on another; glibc's allocator is slow at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Strongroom's daemon: a validating remote signer for lnd, with keys under a PKCS#11 token.
 ///
 /// It listens for lnd on `lnd.listen` (TLS, macaroon) and for `strongroom`, the operator's command, on the Unix socket

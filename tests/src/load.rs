@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
 pub use requests::{CHANNELS, Operation, RequestSource, reservation, sign_psbt};
-pub use shapes::{BenchChannel, CommitmentPair, key, wallet_spend, xpub};
+pub use shapes::{BenchChannel, Update, key, wallet_spend, xpub};
 
 use crate::grpc::Channel;
 use crate::lnd::SignerEndpoint;
@@ -75,15 +75,67 @@ pub fn run(
         for task in tasks {
             latencies.extend(task.await.context("a load task panicked")??);
         }
-        let seconds = began.elapsed().as_secs_f64();
         ensure!(!latencies.is_empty(), "{method}: nothing answered within {limit:?}");
-        latencies.sort_unstable();
-        let at = |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e3;
-        Ok(Figures {
-            answered: latencies.len(),
-            per_second: latencies.len() as f64 / seconds,
-            p50_ms: at(0.50),
-            p99_ms: at(0.99),
-        })
+        let answered = latencies.len();
+        Ok(figures(latencies, answered, began.elapsed()))
     })
+}
+
+/// lnd's workers that ask for HTLC signatures at once (`lnwallet.SigPool`).
+const WORKERS: usize = 8;
+
+/// Asks for one update of a channel after another, as lnd does: the HTLCs by [`WORKERS`] at once, the commitment, which
+/// stands last among an update's requests, beside them. Latencies are those of whole updates.
+pub fn run_updates(
+    signer: &SignerEndpoint,
+    method: &'static str,
+    updates: &[Arc<Vec<Bytes>>],
+) -> Result<Figures> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut channels = Vec::with_capacity(WORKERS + 1);
+        for _ in 0..=WORKERS {
+            channels.push(Channel::to_signer(signer).await?);
+        }
+        let began = Instant::now();
+        let (mut latencies, mut answered) = (Vec::with_capacity(updates.len()), 0);
+        for update in updates {
+            let asked = Instant::now();
+            let htlcs = update.len() - 1;
+            let tasks: Vec<_> = channels
+                .iter()
+                .enumerate()
+                .map(|(worker, channel)| {
+                    let (channel, update) = (channel.clone(), update.clone());
+                    // The last one asks for the commitment.
+                    let mine = if worker == WORKERS { htlcs..htlcs + 1 } else { 0..htlcs };
+                    let (from, step) = if worker == WORKERS { (0, 1) } else { (worker, WORKERS) };
+                    tokio::spawn(async move {
+                        let mut done = 0;
+                        for n in mine.skip(from).step_by(step) {
+                            let answer = channel.call_framed(method, update[n].clone()).await?;
+                            ensure!(answer.code == 0, "{method}: code {}: {}", answer.code, answer.message);
+                            done += 1;
+                        }
+                        Ok::<usize, anyhow::Error>(done)
+                    })
+                })
+                .collect();
+            for task in tasks {
+                answered += task.await.context("a load task panicked")??;
+            }
+            latencies.push(asked.elapsed());
+        }
+        Ok(figures(latencies, answered, began.elapsed()))
+    })
+}
+
+fn figures(mut latencies: Vec<Duration>, answered: usize, took: Duration) -> Figures {
+    latencies.sort_unstable();
+    let at = |q: f64| {
+        let last = latencies.len().saturating_sub(1);
+        latencies.get((last as f64 * q) as usize).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
+    };
+    let per_second = answered as f64 / took.as_secs_f64();
+    Figures { answered, per_second, p50_ms: at(0.50), p99_ms: at(0.99) }
 }

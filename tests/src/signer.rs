@@ -94,6 +94,14 @@ impl Signer {
         }
     }
 
+    /// The process that signs, to look at.
+    pub fn process_ref(&self) -> &Process {
+        match self {
+            Self::Lnd(lnd) => lnd.process_ref(),
+            Self::Strongroom(daemon) => daemon.process_ref(),
+        }
+    }
+
     /// The daemon, if Strongroom signs.
     pub fn strongroomd(&mut self) -> Option<&mut Strongroomd> {
         match self {

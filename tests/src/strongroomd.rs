@@ -295,6 +295,11 @@ impl Strongroomd {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+
+    /// The process, to look at.
+    pub fn process_ref(&self) -> &Process {
+        &self.process
+    }
 }
 
 fn start(dir: &Path, token: &SoftHsm, launch: &Launch) -> Result<Process> {

@@ -165,6 +165,7 @@ impl Keeper {
             tracing::warn!(node = %case.node, client = %case.client, kind = leaves::kind(&case.ask), because, "refused");
         }
         let decision = leaves::decision(case, digest, verdict, self.policy_digest, waits.durability());
+        let batch = if waits == Waits::Flush && allowed { batch.awaiting_sync() } else { batch };
         let leaf = match self.record(audit::Event::Decision(decision), batch) {
             Ok(leaf) => leaf,
             Err(refusal) => return answer(reply, Err(refusal)),

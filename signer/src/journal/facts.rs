@@ -40,10 +40,12 @@ impl Keeper {
         // for the difference.
         // It was charged as what it is: a txid commits neither to amounts nor to scripts spent, so the same id may have
         // been asked for before as something that costs nothing.
-        let charged_as = self.store.get(&keys::charged(node, &ask.txid)).map_err(unreadable)?;
-        facts.already_charged = charged_as
-            .is_some_and(|kind| kind == leaves::spend_kind(&ask.spend).as_bytes())
-            && ask.fee().is_some_and(|fee| fee <= facts.replaced_fee);
+        if costs(&ask.spend) {
+            let charged_as = self.store.get(&keys::charged(node, &ask.txid)).map_err(unreadable)?;
+            facts.already_charged = charged_as
+                .is_some_and(|kind| kind == leaves::spend_kind(&ask.spend).as_bytes())
+                && ask.fee().is_some_and(|fee| fee <= facts.replaced_fee);
+        }
         let closing = books.allowances.closed_lately(now, window);
         facts.channels_total = closing
             .filter_map(|channel| books.channels.closing_capacity(channel))

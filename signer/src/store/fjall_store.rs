@@ -90,7 +90,8 @@ impl Store for FjallStore {
 
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         self.check_disk()?;
-        let mut writes = self.db.batch();
+        // By default a batch is written to the file at once; `sync` does that too.
+        let mut writes = if batch.awaits_sync { self.db.batch().durability(None) } else { self.db.batch() };
         for (key, value) in batch.writes {
             match value {
                 Some(value) => {

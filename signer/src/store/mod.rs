@@ -18,6 +18,8 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 #[derive(Default)]
 pub struct Batch {
     writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Nothing that stands on it is let go before the next `sync`.
+    awaits_sync: bool,
 }
 
 impl Batch {
@@ -29,6 +31,13 @@ impl Batch {
     /// Removes the value under `key`.
     pub fn remove(&mut self, key: Vec<u8>) {
         self.writes.push((key, None));
+    }
+
+    /// The same, for which nobody is answered before a later `sync`: a killed process may lose it, and that saves a
+    /// system call.
+    pub fn awaiting_sync(mut self) -> Self {
+        self.awaits_sync = true;
+        self
     }
 
     /// Whether nothing is in it.
@@ -68,8 +77,8 @@ pub enum StoreError {
 /// A durable map with atomic batches.
 ///
 /// Contract: `apply` makes a batch visible to `get` at once, atomically; what was applied is durable only when a
-/// later `sync` returned `Ok`. Batches become durable in the order they were applied: after a crash the store
-/// holds a prefix of them. After any `Err` from `apply` or `sync` the store must be dropped and opened again.
+/// later `sync` returned `Ok`. What is not [`Batch::awaiting_sync`] outlives the process as soon as `apply` returns. Batches
+/// become durable in the order they were applied: after a crash the store holds a prefix of them. After any `Err` from `apply` or `sync` the store must be dropped and opened again.
 pub trait Store: Send + Sync {
     /// The value under `key`.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;

@@ -118,11 +118,22 @@ impl RequestSource {
         let mut commitments = Vec::with_capacity(count);
         for _ in 0..count {
             let (channel, number) = self.next();
-            let pair = self.channels[channel].pair(number)?;
-            htlcs.push(sign_psbt(&pair.htlc));
-            commitments.push(sign_psbt(&pair.commitment));
+            let update = self.channels[channel].update(number, 1)?;
+            htlcs.extend(update.htlcs.iter().map(|htlc| sign_psbt(htlc)));
+            commitments.push(sign_psbt(&update.commitment));
         }
         Ok((Arc::new(htlcs), Arc::new(commitments)))
+    }
+
+    /// `count` commitments with `htlcs` HTLCs each, and before each its HTLCs: what lnd asks for one update of a channel.
+    pub fn updates(&mut self, count: usize, htlcs: u64) -> Result<Vec<Requests>> {
+        let updates = (0..count).map(|_| {
+            let (channel, number) = self.next();
+            let update = self.channels[channel].update(number, htlcs)?;
+            let requests = update.htlcs.iter().chain([&update.commitment]);
+            Ok(Arc::new(requests.map(|psbt| sign_psbt(psbt)).collect()))
+        });
+        updates.collect()
     }
 
     /// `count` channel_updates.

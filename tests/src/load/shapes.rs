@@ -24,6 +24,8 @@ const CAPACITY: u64 = 10_000_000;
 const HTLC: u64 = 10_000;
 const ANCHOR: u64 = 330;
 const FEE: u64 = 2_500;
+/// At the same feerate: an HTLC's output has 172 weight units (BOLT 3).
+const FEE_PER_HTLC: u64 = 430;
 
 /// The public keys of one channel between the node under test and an invented peer.
 pub struct BenchChannel {
@@ -41,12 +43,12 @@ pub struct BenchChannel {
     secp: Secp256k1<VerifyOnly>,
 }
 
-/// A counterparty commitment with one HTLC, and that HTLC's transaction: two PSBTs to sign.
-pub struct CommitmentPair {
+/// A counterparty commitment and its HTLCs' transactions: PSBTs to sign.
+pub struct Update {
     /// SignPsbt of the commitment, under {0/i}.
     pub commitment: Vec<u8>,
-    /// SignPsbt of the HTLC's success transaction, under the tweaked {2/i}.
-    pub htlc: Vec<u8>,
+    /// SignPsbt of each HTLC's success transaction, under the tweaked {2/i}.
+    pub htlcs: Vec<Vec<u8>>,
 }
 
 impl BenchChannel {
@@ -147,46 +149,49 @@ impl BenchChannel {
         self.commitment_psbt(self.commitment(number, &[])).map(|p| p.serialize())
     }
 
-    /// Commitment `number` with one HTLC offered by us.
-    pub fn pair(&self, number: u64) -> Result<CommitmentPair> {
+    /// Commitment `number` with `count` HTLCs offered by us.
+    pub fn update(&self, number: u64, count: u64) -> Result<Update> {
         let tweak = sha256::Hash::hash(&[&self.index.to_le_bytes()[..], &number.to_le_bytes()].concat());
         let tweak = tweak.to_byte_array();
         let ours = self.htlc_base.add_exp_tweak(&self.secp, &Scalar::from_be_bytes(tweak)?)?;
-        let script = self.received_htlc(number, &ours);
-        let htlc_output = TxOut { value: Amount::from_sat(HTLC), script_pubkey: script.to_p2wsh() };
-        let commitment = self.commitment(number, std::slice::from_ref(&htlc_output));
-        let vout = commitment
-            .output
+        let scripts: Vec<ScriptBuf> = (0..count).map(|nth| self.received_htlc(number, nth, &ours)).collect();
+        let outputs: Vec<TxOut> = scripts
             .iter()
-            .position(|o| *o == htlc_output)
-            .context("the HTLC's output was just added")?;
-        let spend = Transaction {
-            version: Version::TWO,
-            lock_time: LockTime::ZERO,
-            input: vec![TxIn {
-                previous_output: OutPoint::new(commitment.compute_txid(), u32::try_from(vout)?),
-                script_sig: ScriptBuf::new(),
-                sequence: Sequence(1),
-                witness: Witness::new(),
-            }],
-            output: vec![TxOut {
-                value: Amount::from_sat(HTLC),
-                script_pubkey: self.peer_to_local(number).to_p2wsh(),
-            }],
-        };
-        let mut htlc = psbt(spend, htlc_output, script, SINGLE_ANYONECANPAY, self.htlc_base, self.path(2)?)?;
-        let unknown = Key { type_value: 0x51, key: Vec::new() };
-        htlc.inputs[0].unknown.insert(unknown, tweak.to_vec());
-        Ok(CommitmentPair {
-            commitment: self.commitment_psbt(commitment)?.serialize(),
-            htlc: htlc.serialize(),
-        })
+            .map(|script| TxOut { value: Amount::from_sat(HTLC), script_pubkey: script.to_p2wsh() })
+            .collect();
+        let commitment = self.commitment(number, &outputs);
+        let txid = commitment.compute_txid();
+        let mut htlcs = Vec::with_capacity(scripts.len());
+        for (script, output) in scripts.into_iter().zip(outputs) {
+            let vout = commitment.output.iter().position(|o| *o == output);
+            let vout = u32::try_from(vout.context("the HTLC's output was just added")?)?;
+            let spend = Transaction {
+                version: Version::TWO,
+                lock_time: LockTime::ZERO,
+                input: vec![TxIn {
+                    previous_output: OutPoint::new(txid, vout),
+                    script_sig: ScriptBuf::new(),
+                    sequence: Sequence(1),
+                    witness: Witness::new(),
+                }],
+                output: vec![TxOut {
+                    value: Amount::from_sat(HTLC),
+                    script_pubkey: self.peer_to_local(number).to_p2wsh(),
+                }],
+            };
+            let mut htlc = psbt(spend, output, script, SINGLE_ANYONECANPAY, self.htlc_base, self.path(2)?)?;
+            let unknown = Key { type_value: 0x51, key: Vec::new() };
+            htlc.inputs[0].unknown.insert(unknown, tweak.to_vec());
+            htlcs.push(htlc.serialize());
+        }
+        Ok(Update { commitment: self.commitment_psbt(commitment)?.serialize(), htlcs })
     }
 
     fn commitment(&self, number: u64, htlcs: &[TxOut]) -> Transaction {
         let obscured = number ^ self.obfuscator;
         let in_htlcs: u64 = htlcs.iter().map(|o| o.value.to_sat()).sum();
-        let half = (CAPACITY - 2 * ANCHOR - FEE - in_htlcs) / 2;
+        let fee = FEE + FEE_PER_HTLC * htlcs.len() as u64;
+        let half = (CAPACITY - 2 * ANCHOR - fee - in_htlcs) / 2;
         let mut output = vec![
             TxOut { value: Amount::from_sat(half), script_pubkey: self.to_remote.clone() },
             TxOut { value: Amount::from_sat(half), script_pubkey: self.peer_to_local(number).to_p2wsh() },
@@ -249,9 +254,9 @@ impl BenchChannel {
             .into_script()
     }
 
-    fn received_htlc(&self, number: u64, ours: &PublicKey) -> ScriptBuf {
+    fn received_htlc(&self, number: u64, nth: u64, ours: &PublicKey) -> ScriptBuf {
         let revocation = hash160::Hash::hash(&self.peer_point(number, 0).serialize());
-        let preimage = sha256::Hash::hash(&[&number.to_le_bytes()[..], b"hash"].concat());
+        let preimage = sha256::Hash::hash(&[number.to_le_bytes(), nth.to_le_bytes()].concat());
         let payment = ripemd160::Hash::hash(&preimage.to_byte_array());
         Builder::new()
             .push_opcode(op::OP_DUP)

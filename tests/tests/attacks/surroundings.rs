@@ -243,7 +243,7 @@ fn torn_streams(a: &Attacker, honest: &mut Live) -> Result<()> {
 fn withheld_crowd(row: &Attack, alice: &Attacker, carol: &Attacker) -> Result<()> {
     let bench = BenchChannel::new(alice.keys.accounts(), 40)?;
     alice.signed("a channel's commitment 0", &Psbt::deserialize(&bench.plain_commitment(0)?)?)?;
-    let pair = bench.pair(1)?;
+    let update = bench.update(1, 1)?;
     let crowd = fictional(carol, 50, 5_000_000)?;
     let mut requests = Vec::new();
     for n in 0..1_500u64 {
@@ -270,10 +270,10 @@ fn withheld_crowd(row: &Attack, alice: &Attacker, carol: &Attacker) -> Result<()
     });
     std::thread::sleep(Duration::from_millis(1_200));
     let client = alice.client();
-    let commitment = sign_request(&Psbt::deserialize(&pair.commitment)?);
+    let commitment = sign_request(&Psbt::deserialize(&update.commitment)?);
     let first = alice.runtime().spawn(async move { client.call(SIGN_PSBT, &commitment).await });
     std::thread::sleep(Duration::from_millis(150));
-    alice.signed("its HTLC transaction", &Psbt::deserialize(&pair.htlc)?)?;
+    alice.signed("its HTLC transaction", &Psbt::deserialize(&update.htlcs[0])?)?;
     let answer = alice.runtime().block_on(first)??;
     let crowd = carol.runtime().block_on(waiting)??;
     // Beyond the client's share of the queue they are turned away at once; all others wait in vain.
