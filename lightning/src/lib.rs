@@ -18,7 +18,7 @@ pub mod weight;
 
 pub use accounts::{AccountPath, Accounts, AccountsError, Mark, UnknownKey};
 pub use books::{Authorization, AuthorizationError, Step, Terms};
-pub use channels::{ChannelView, Channels, HtlcView, Learned};
+pub use channels::{ChannelView, Channels, HtlcView, Learned, OverdueClaim};
 pub use classify::KnownTransactions;
 pub use psbt::{AnswerError, Limits, Malformed, SignRequest, SpendSignature, ToSign, TweakData};
 pub use vls::Vls;

@@ -235,5 +235,6 @@ pub(crate) fn offering(amount: u64, cover: Cover) -> Facts {
 }
 
 pub(crate) fn forward(incoming_cltv: u32, provisional: u64) -> Cover {
-    Cover::Forward { incoming: outpoint(59), incoming_cltv, provisional: sat(provisional) }
+    let provisional = sat(provisional);
+    Cover::Forward { incoming: outpoint(59), incoming_cltv, provisional, claims_overdue: 0 }
 }

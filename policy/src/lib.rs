@@ -42,7 +42,7 @@ pub use key_group::KeyGroup;
 pub use network::Network;
 pub use policy::Policy;
 pub use profile::Profile;
-pub use update::{ChannelUpdate, Cover, Frozen, OfferedHtlc};
+pub use update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, UnpaidForward};
 pub use velocity::{Tally, Velocity, Window};
 pub use verdict::Verdict;
 pub use violation::{Tag, Violation};

@@ -104,6 +104,11 @@ impl Policy {
         self.file.forwards.max_provisional_total_sat.amount()
     }
 
+    /// Most seconds that the claim of an incoming HTLC may take.
+    pub fn claim_seconds(&self) -> u64 {
+        self.file.forwards.max_claim_seconds
+    }
+
     /// Most that a node may offer without authorisation in the window.
     pub fn unauthorized_limit(&self) -> Amount {
         self.file.payments.max_unauthorized_in_window_sat.amount()

@@ -16,6 +16,20 @@ pub struct ChannelUpdate {
     pub offered: Vec<OfferedHtlc>,
     /// Why no commitment of the channel may follow.
     pub frozen: Option<Frozen>,
+    /// The peer's own output, on the commitment numbered one lower and on this one; zero where there is none.
+    pub peer_balance: (Amount, Amount),
+    /// Incoming HTLCs that it lets go for nothing, although their outgoing ones were paid.
+    pub unpaid: Vec<UnpaidForward>,
+}
+
+/// An incoming HTLC of a forward that is gone and brought us nothing, while its outgoing one was paid, however the balances are
+/// read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnpaidForward {
+    /// RIPEMD160 of the payment hash, hex.
+    pub payment_hash160: String,
+    /// What the incoming HTLC would have brought.
+    pub amount: Amount,
 }
 
 /// An HTLC that we offer for the first time.
@@ -51,6 +65,8 @@ pub enum Cover {
         incoming_cltv: u32,
         /// Forwards for HTLCs of that channel that are not proven settled, this one not among them.
         provisional: Amount,
+        /// Claims of that channel's incoming HTLCs that are overdue and that it went on without.
+        claims_overdue: u32,
     },
     /// Our own balance, without anybody's leave.
     Own,

@@ -42,6 +42,8 @@ pub struct Metrics {
     pub guaranteed_sat: IntGaugeVec,
     /// Forwards not proven settled.
     pub provisional_sat: IntGaugeVec,
+    /// Incoming HTLCs whose claim is overdue: number.
+    pub claims_overdue: IntGaugeVec,
     /// HTLCs without authorisation in the window.
     pub unauthorized_sat: IntGaugeVec,
     /// Balance gone without an HTLC in the window.
@@ -131,6 +133,7 @@ impl Metrics {
                 &["node"],
             )?,
             provisional_sat: gauges("strongroom_provisional_sat", "forwards not proven settled", &["node"])?,
+            claims_overdue: gauges("strongroom_claims_overdue", "HTLCs not claimed in time", &["node"])?,
             unauthorized_sat: gauges(
                 "strongroom_unauthorized_sat",
                 "HTLCs without authorisation in the rolling window",

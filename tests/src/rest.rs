@@ -48,11 +48,20 @@ impl Rest {
         answer(path, self.post_raw(path, body))
     }
 
+    /// POST `body` to `path`, a server stream: its messages, as they come.
+    pub fn post_stream(
+        &self,
+        path: &'static str,
+        body: &Value,
+    ) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
+        Ok(lines(path, self.post_raw(path, body))?.map(move |line| message(path, &line?)))
+    }
+
     /// POST `body` to `path`, a server stream: the last message of it.
-    pub fn post_stream_last(&self, path: &str, body: &Value) -> Result<Value> {
+    pub fn post_stream_last(&self, path: &'static str, body: &Value) -> Result<Value> {
         let mut last = None;
-        for line in lines(path, self.post_raw(path, body))? {
-            last = Some(message(path, &line?)?);
+        for message in self.post_stream(path, body)? {
+            last = Some(message?);
         }
         last.ok_or_else(|| anyhow!("{path}: the stream ended without a message"))
     }
@@ -116,7 +125,7 @@ fn answer(path: &str, response: Result<Response<Body>, ureq::Error>) -> Result<V
 fn lines(
     path: &str,
     response: Result<Response<Body>, ureq::Error>,
-) -> Result<impl Iterator<Item = std::io::Result<String>>> {
+) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>> {
     let mut response = response.with_context(|| path.to_owned())?;
     let status = response.status();
     if !status.is_success() {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::hashes::{Hash, ripemd160};
 use serde_json::Value;
 use strongroom_tests::clock::until_true;
-use strongroom_tests::lnd::{ChannelPoint, CommitmentType, Lnd};
+use strongroom_tests::lnd::{ChannelPoint, CommitmentType, Lnd, OpenChannel};
 use strongroom_tests::network::{Network, Plan, pay_many, pend_htlc, short_id};
 use strongroom_tests::signer::SignerKind;
 use strongroom_tests::strongroomd::{PolicyChoice, Strongroomd};
@@ -343,5 +343,29 @@ fn other_refusals_leave_the_channel_or_a_way_back() -> Result<()> {
         net.alice.pay(&net.bob.invoice(15_000)?, None)?;
         nothing_was_forced(&mut net)?;
         books_equal_lnds_soon(&mut net)
+    })
+}
+
+#[test]
+fn a_funding_may_be_made_to_wait_for_the_first_commitment() -> Result<()> {
+    Workdir::new("channels-psbt")?.run(|dir| {
+        let policy = PolicyChoice::cautious().set("channels.require_psbt_funding", true);
+        let net = Network::start(dir, &Plan { policy, ..Plan::of(SignerKind::Strongroom) })?;
+        // A nested coin's signature would change the funding's id.
+        net.bitcoind.pay(&net.alice.new_address("p2wkh")?, 10_000_000)?;
+        net.mine(1)?;
+        until_true(30, "the coin confirmed", || Ok(net.alice.wallet_balance()? == 10_000_000))?;
+        let open =
+            OpenChannel { to: &net.bob, capacity: 4_000_000, push: 0, format: CommitmentType::Anchors };
+        match net.alice.open_channel(&open) {
+            Ok(point) => bail!("a plain open was signed: {point}"),
+            Err(error) => ensure!(format!("{error:#}").contains("psbt-funding"), "{error:#}"),
+        }
+        let point = net.alice.open_channel_by_psbt(&open)?;
+        net.mine(6)?;
+        for lnd in [&net.alice, &net.bob] {
+            lnd.wait_active(std::slice::from_ref(&point))?;
+        }
+        net.alice.pay(&net.bob.invoice(50_000)?, Some(&short_id(&net.alice, &point)?))
     })
 }

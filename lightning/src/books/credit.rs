@@ -23,17 +23,51 @@ const MOST_TRIED: u32 = 20_000;
 /// How many of each kind have brought their amount for certain, when our balance rose by `inflow` satoshis: up to `less`
 /// of it may have come from HTLCs too small to be seen or from a fee's fall, and up to `more` may have gone into a fee.
 pub(super) fn certain(gone: &Gone, inflow: u64, less: u64, more: u64) -> Gone {
+    let kinds = kinds(gone);
+    let (least, most) = range(gone, inflow, less, more);
+    let counts = match Search::ways(&kinds, least, most, u32::min) {
+        Ways::TooMany => bound(&kinds, least),
+        Ways::None => Vec::new(),
+        Ways::Found(counts) => counts,
+    };
+    gone.keys().copied().zip(counts).filter(|(_, count)| *count > 0).collect()
+}
+
+/// How many of each kind can have brought their amount at most: the reading best for whoever let them go. Up to `less` of
+/// the rise may have come from elsewhere, and up to `more` may have gone elsewhere.
+pub(super) fn possible(gone: &Gone, inflow: u64, less: u64, more: u64) -> Gone {
+    let kinds = kinds(gone);
+    let (least, most) = range(gone, inflow, less, more);
+    let counts = match Search::ways(&kinds, least, most, u32::max) {
+        Ways::Found(counts) => counts,
+        // All of the rise may be of any one kind.
+        Ways::TooMany | Ways::None => kinds
+            .iter()
+            .map(|(amount, count)| {
+                let fit = most.checked_div(*amount).unwrap_or(u64::MAX);
+                u32::try_from(fit).unwrap_or(u32::MAX).min(*count)
+            })
+            .collect(),
+    };
+    gone.keys().copied().zip(counts).collect()
+}
+
+fn kinds(gone: &Gone) -> Vec<(u64, u32)> {
+    gone.iter().map(|((_, amount), count)| (*amount, *count)).collect()
+}
+
+/// What all that came in may come to.
+fn range(gone: &Gone, inflow: u64, less: u64, more: u64) -> (u64, u64) {
     // A balance and an HTLC's output are each cut down to whole satoshis.
     let slack = gone.values().fold(1u64, |sum, count| sum.saturating_add(u64::from(*count)));
-    let kinds: Vec<(u64, u32)> = gone.iter().map(|((_, amount), count)| (*amount, *count)).collect();
-    let least = inflow.saturating_sub(less).saturating_sub(slack);
-    let most = inflow.saturating_add(more).saturating_add(slack);
-    let mut search =
-        Search { kinds: &kinds, rest: rests(&kinds), least, most, tried: 0, chosen: Vec::new(), found: None };
-    search.choose(0);
-    let counts =
-        if search.tried >= MOST_TRIED { bound(&kinds, least) } else { search.found.unwrap_or_default() };
-    gone.keys().copied().zip(counts).filter(|(_, count)| *count > 0).collect()
+    (inflow.saturating_sub(less).saturating_sub(slack), inflow.saturating_add(more).saturating_add(slack))
+}
+
+enum Ways {
+    None,
+    /// Of each kind, over all ways.
+    Found(Vec<u32>),
+    TooMany,
 }
 
 struct Search<'a> {
@@ -45,11 +79,31 @@ struct Search<'a> {
     most: u64,
     tried: u32,
     chosen: Vec<u32>,
-    /// The least of each kind in all ways found.
+    /// Of two ways, what is kept of each kind.
+    keep: fn(u32, u32) -> u32,
     found: Option<Vec<u32>>,
 }
 
 impl Search<'_> {
+    fn ways(kinds: &[(u64, u32)], least: u64, most: u64, keep: fn(u32, u32) -> u32) -> Ways {
+        let mut search = Search {
+            kinds,
+            rest: rests(kinds),
+            least,
+            most,
+            tried: 0,
+            chosen: Vec::new(),
+            keep,
+            found: None,
+        };
+        search.choose(0);
+        match search.found {
+            _ if search.tried >= MOST_TRIED => Ways::TooMany,
+            Some(counts) => Ways::Found(counts),
+            None => Ways::None,
+        }
+    }
+
     fn choose(&mut self, sum: u64) {
         self.tried += 1;
         let at = self.chosen.len();
@@ -60,7 +114,7 @@ impl Search<'_> {
             let chosen = self.chosen.clone();
             self.found = Some(match self.found.take() {
                 None => chosen,
-                Some(found) => found.into_iter().zip(chosen).map(|(a, b)| a.min(b)).collect(),
+                Some(found) => found.into_iter().zip(chosen).map(|(a, b)| (self.keep)(a, b)).collect(),
             });
             return;
         };
@@ -134,6 +188,24 @@ mod tests {
         assert!(certain(&gone(&[(Side::Incoming, 300, 1)]), 300, 300, 0).is_empty());
     }
 
+    #[test]
+    fn what_cannot_have_come_in_did_not() {
+        let both = gone(&[(Side::Incoming, 7_000, 2), (Side::Offered, 5_000, 1)]);
+        assert_eq!(possible(&both, 0, 0, 0).values().sum::<u32>(), 0);
+        let either = gone(&[(Side::Incoming, 7_000, 1), (Side::Offered, 5_000, 0)]);
+        assert_eq!(possible(&both, 7_000, 0, 0), either);
+        assert_eq!(possible(&both, 12_000, 0, 0).values().sum::<u32>(), 2);
+        // What went elsewhere may have come in first.
+        assert_eq!(possible(&both, 0, 0, 5_000)[&(Side::Offered, 5_000)], 1);
+        assert_eq!(possible(&both, 0, 0, 4_000).values().sum::<u32>(), 0);
+        // A part of an amount is none of it; what nothing explains may be any that fits.
+        assert_eq!(possible(&both, 3_000, 0, 0).values().sum::<u32>(), 0);
+        assert_eq!(
+            possible(&both, 6_000, 0, 0),
+            gone(&[(Side::Incoming, 7_000, 0), (Side::Offered, 5_000, 1)])
+        );
+    }
+
     /// More kinds than can be tried one by one.
     #[test]
     fn a_crowd_is_bounded() {
@@ -159,6 +231,12 @@ mod tests {
                 if credited {
                     *truth.entry(kind).or_default() += 1;
                     inflow += amount;
+                }
+            }
+            for (less, more, seen) in [(dust, 0, inflow + dust), (0, dust, inflow.saturating_sub(dust))] {
+                let most = possible(&all, seen, less, more);
+                for (kind, count) in &truth {
+                    prop_assert!(most[kind] >= *count, "{:?} {:?}", kind, most);
                 }
             }
             // Or as much of it went into a fee.

@@ -21,13 +21,40 @@ pub(crate) struct Forward {
     pub(crate) at: u64,
     /// The incoming HTLC is gone, and nothing proves that its amount is ours.
     pub(crate) in_gone: bool,
-    /// The outgoing HTLC is gone, and nothing proves that its amount came back.
-    pub(crate) out_gone: bool,
+    /// When the outgoing HTLC went, Unix seconds, if nothing proves that its amount came back: since then we owe the claim
+    /// of the incoming one.
+    pub(crate) out_gone: Option<u64>,
     /// The outgoing HTLC's amount came back: nothing is at risk, but the incoming one pays for no other.
     pub(crate) out_back: bool,
+    /// However the balance is read, the outgoing HTLC's amount did not come back: it was paid.
+    pub(crate) out_paid: bool,
+    /// Other HTLCs of the hash were about, so that which one forwards which is not certain.
+    pub(crate) uncertain: bool,
+    /// Commitments of the incoming channel that were signed when the claim was overdue, and left the incoming HTLC there;
+    /// counted as far as [`Forward::PASSED`].
+    pub(crate) passed: u32,
 }
 
 impl Forward {
+    /// lnd may settle an HTLC one commitment later than it could after it was away, not two.
+    const PASSED: u32 = 2;
+
+    /// Whether the incoming HTLC is to be claimed, and has been for `seconds`.
+    pub(crate) fn is_overdue(&self, now: u64, seconds: u64) -> bool {
+        let owed = self.out_gone.filter(|_| !self.in_gone && !self.out_back);
+        owed.is_some_and(|since| since.saturating_add(seconds) <= now)
+    }
+
+    /// Whether the incoming channel went on and on without the claim that was overdue.
+    pub(crate) fn is_passed_over(&self) -> bool {
+        !self.in_gone && self.passed >= Self::PASSED
+    }
+
+    /// One more commitment passed it over, if that is still counted.
+    pub(crate) fn pass_over(&self) -> Option<Self> {
+        (self.passed < Self::PASSED).then(|| Self { passed: self.passed + 1, ..self.clone() })
+    }
+
     /// Whether it is still at risk, or may have been lost within `window` seconds.
     pub(crate) fn counts(&self, now: u64, window: u64) -> bool {
         !self.out_back && (!self.in_gone || self.at.saturating_add(window) > now)

@@ -5,10 +5,13 @@
 //! says so, and what leaves with nothing to show for it is a loss.
 
 mod authorization;
+#[cfg(test)]
+mod claims;
 mod credit;
 mod forward;
 #[cfg(test)]
 mod histories;
+mod settle;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -35,6 +38,21 @@ pub(crate) struct Books {
 impl Books {
     fn next_forward(&self) -> u64 {
         self.forwards.last_key_value().map_or(0, |(id, _)| id + 1)
+    }
+
+    /// Incoming HTLCs whose claim is overdue by `seconds`. What is on a channel that went on without them is told of as long as
+    /// it is there; the rest, which the chain may have settled, for a window.
+    pub(crate) fn overdue(
+        &self,
+        now: u64,
+        window: u64,
+        seconds: u64,
+    ) -> impl Iterator<Item = (u64, &Forward)> {
+        let overdue = self.forwards.iter().filter(move |(_, forward)| {
+            let lately = forward.out_gone.is_some_and(|since| since.saturating_add(window) > now);
+            forward.is_overdue(now, seconds) && (forward.passed > 0 || lately)
+        });
+        overdue.map(|(id, forward)| (*id, forward))
     }
 
     /// Forwards at risk: for one incoming channel, or for all.

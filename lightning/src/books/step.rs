@@ -7,8 +7,7 @@ use bitcoin::{Amount, OutPoint};
 use strongroom_policy::case::{Spend, SpendAsk};
 use strongroom_policy::{ChannelUpdate, Cover, OfferedHtlc};
 
-use super::credit::{self, Gone, Side};
-use super::{Books, Forward};
+use super::Forward;
 use crate::channels::{Change, Channels, CounterpartyState, HtlcAnswers, Learned, PendingHtlc};
 
 /// What the journal knows beside the channels.
@@ -20,6 +19,8 @@ pub struct Terms {
     pub now: u64,
     /// Length of the policy's rolling window in seconds.
     pub window: u64,
+    /// How many seconds the claim of an incoming HTLC may take.
+    pub claim_seconds: u64,
 }
 
 /// What a step is, and what the books have to keep if it is approved.
@@ -64,12 +65,14 @@ impl Channels {
         step.update.unexplained_outflow = Amount::from_sat(u64::try_from(lost).unwrap_or(0));
         let answers = self.htlc_answers.get(&after.txid);
         step.update.unexplained_outputs = unexplained(after, before, answers, lost);
+        step.update.peer_balance = (after.peers_before, after.peers());
 
         let mut changes = Vec::new();
         if let Some(before) = before {
             let inflow = sats(after.to_remote) - sats(before.to_remote) + new_offered;
             let inflow = u64::try_from(inflow).unwrap_or(0);
-            changes = self.books.settle(channel, before, after, inflow, terms);
+            let settled = self.books.settle(channel, before, after, inflow, terms);
+            (changes, step.update.unpaid) = (settled.changes, settled.unpaid);
         }
         step.update.offered = self.cover(channel, &offered, &mut changes, terms);
         step.learned = Learned { changes };
@@ -122,7 +125,12 @@ impl Channels {
                     (*flying, authorization.offered) = (in_flight, in_all);
                     Cover::Authorized
                 }
-            } else if let Some(forward) = self.forward(channel, htlc, &forwards, terms) {
+            } else if let Some(mut forward) = self.forward(channel, htlc, &forwards, terms) {
+                forward.uncertain =
+                    !self.is_alone(&hash) || offered.iter().filter(|o| o.payment_hash160 == hash).count() > 1;
+                if forward.uncertain {
+                    self.books.doubt(&hash, changes);
+                }
                 let of_channel = |f: &&Forward| f.incoming == forward.incoming;
                 let provisional = forwards.iter().filter(of_channel).map(|f| f.out_amount).fold(
                     self.books.provisional(Some(&forward.incoming), terms.now, terms.window),
@@ -132,6 +140,7 @@ impl Channels {
                     incoming: forward.incoming,
                     incoming_cltv: forward.in_cltv,
                     provisional,
+                    claims_overdue: self.books.passed_over(&forward.incoming),
                 };
                 changes.push(Change::Forwarded { id: next, forward: Box::new(forward.clone()) });
                 next += 1;
@@ -192,9 +201,22 @@ impl Channels {
                 out_cltv: htlc.cltv_expiry,
                 at: terms.now,
                 in_gone: false,
-                out_gone: false,
+                out_gone: None,
                 out_back: false,
+                out_paid: false,
+                uncertain: false,
+                passed: 0,
             })
+    }
+
+    /// Whether one HTLC of the hash came in, and none goes out or was forwarded.
+    fn is_alone(&self, hash: &super::Hash160) -> bool {
+        let states = self.channels.values().filter_map(|channel| channel.record.counterparty.as_ref());
+        let mut others = states.flat_map(|state| &state.htlcs).filter(|htlc| htlc.payment_hash160 == *hash);
+        let first = others.next().is_some_and(|htlc| !htlc.offered_by_us);
+        first
+            && others.next().is_none()
+            && self.books.forwards.values().all(|forward| forward.payment_hash160 != *hash)
     }
 
     /// Sum of the HTLCs of a hash that we offer on the latest commitments.
@@ -207,93 +229,12 @@ impl Channels {
     }
 }
 
-impl Books {
-    /// Closes the forwards whose end this step proves, and marks those whose HTLC is gone without proof.
-    fn settle(
-        &self,
-        channel: &OutPoint,
-        before: &CounterpartyState,
-        after: &CounterpartyState,
-        inflow: u64,
-        terms: Terms,
-    ) -> Vec<Change> {
-        let incoming = without(&before.htlcs, &after.htlcs, false);
-        let offered = without(&before.htlcs, &after.htlcs, true);
-        let mut changes: Vec<Change> = self
-            .forwards
-            .iter()
-            .filter(|(_, forward)| forward.in_gone && !forward.counts(terms.now, terms.window))
-            .take(16)
-            .map(|(id, _)| Change::ForwardClosed { id: *id })
-            .collect();
-        if incoming.is_empty() && offered.is_empty() {
-            return changes;
-        }
-        let mut gone = Gone::new();
-        for (side, htlcs) in [(Side::Incoming, &incoming), (Side::Offered, &offered)] {
-            for htlc in htlcs {
-                *gone.entry((side, htlc.amount.to_sat())).or_default() += 1;
-            }
-        }
-        // What the gap lost may be dust that came in, or a fee of ours that came back; what it gained may be a fee that we
-        // paid out of what came in, if we pay it, and may as well be dust of the peer's.
-        let (less, more) = (gap(before, after), if terms.funded_by_us { gap(after, before) } else { 0 });
-        let mut certain = credit::certain(&gone, inflow, less, more);
-        // HTLCs of one amount are alike to the balance: those that forward nothing are taken to have come in first.
-        for (side, htlcs) in [(Side::Incoming, incoming), (Side::Offered, offered)] {
-            let (forwarded, own): (Vec<_>, Vec<_>) = htlcs
-                .into_iter()
-                .map(|htlc| (htlc, self.forward_of(side, channel, htlc)))
-                .partition(|(_, f)| f.is_some());
-            for (htlc, forward) in own.into_iter().chain(forwarded) {
-                let left = certain.get_mut(&(side, htlc.amount.to_sat())).filter(|left| **left > 0);
-                let proven = left.map(|left| *left -= 1).is_some();
-                let Some((id, forward)) = forward else { continue };
-                let over = match side {
-                    Side::Incoming => proven || forward.out_back,
-                    Side::Offered => proven && forward.in_gone,
-                };
-                if over {
-                    changes.push(Change::ForwardClosed { id });
-                    continue;
-                }
-                let mut forward = forward.clone();
-                match side {
-                    Side::Incoming => forward.in_gone = true,
-                    Side::Offered if proven => forward.out_back = true,
-                    Side::Offered => forward.out_gone = true,
-                }
-                changes.push(Change::Forwarded { id, forward: Box::new(forward) });
-            }
-        }
-        changes
-    }
-
-    fn forward_of(&self, side: Side, channel: &OutPoint, htlc: &PendingHtlc) -> Option<(u64, &Forward)> {
-        let found = self.forwards.iter().find(|(_, forward)| match side {
-            Side::Incoming => !forward.in_gone && forward.consumes(channel, htlc),
-            Side::Offered => {
-                !forward.out_gone
-                    && !forward.out_back
-                    && forward.outgoing == *channel
-                    && forward.payment_hash160 == htlc.payment_hash160
-                    && (forward.out_amount, forward.out_cltv) == (htlc.amount, htlc.cltv_expiry)
-            }
-        });
-        found.map(|(id, forward)| (*id, forward))
-    }
-}
-
-impl Forward {
-    fn consumes(&self, channel: &OutPoint, htlc: &PendingHtlc) -> bool {
-        self.incoming == *channel
-            && self.payment_hash160 == htlc.payment_hash160
-            && (self.in_amount, self.in_cltv) == (htlc.amount, htlc.cltv_expiry)
-    }
-}
-
 /// HTLCs of one side that `these` have and `those` have not, each as often as it is missing.
-fn without<'a>(these: &'a [PendingHtlc], those: &[PendingHtlc], offered_by_us: bool) -> Vec<&'a PendingHtlc> {
+pub(super) fn without<'a>(
+    these: &'a [PendingHtlc],
+    those: &[PendingHtlc],
+    offered_by_us: bool,
+) -> Vec<&'a PendingHtlc> {
     let mut there: HashMap<_, u32> = HashMap::new();
     for htlc in those.iter().filter(|htlc| htlc.offered_by_us == offered_by_us) {
         *there.entry(htlc.terms()).or_default() += 1;
@@ -329,11 +270,6 @@ fn unexplained(
         }
         _ => count(rest.len().saturating_sub(1)),
     }
-}
-
-/// By how many satoshis the gap of one is larger than that of the other.
-fn gap(of: &CounterpartyState, than: &CounterpartyState) -> u64 {
-    of.gap.to_sat().saturating_sub(than.gap.to_sat())
 }
 
 fn sats(amount: Amount) -> i64 {

@@ -8,8 +8,8 @@ use crate::classify::tests::channel::*;
 use crate::fixture::*;
 
 const TWEAK: u32 = 5;
-const NOW: u64 = 1_700_000_000;
-const WINDOW: u64 = 86_400;
+pub(super) const NOW: u64 = 1_700_000_000;
+pub(super) const WINDOW: u64 = 86_400;
 
 /// An HTLC on the peer's commitment.
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ pub(super) struct Htlc {
     pub(super) cltv: u32,
 }
 
-fn offer(hash: u8, amount: u64) -> Htlc {
+pub(super) fn offer(hash: u8, amount: u64) -> Htlc {
     Htlc { by_us: true, hash, amount, cltv: 700_000 }
 }
 
@@ -74,18 +74,18 @@ pub(super) fn hash160(hash: u8) -> [u8; 20] {
     ))
 }
 
-fn terms(funded_by_us: bool) -> Terms {
-    Terms { funded_by_us, now: NOW, window: WINDOW }
+pub(super) fn terms(funded_by_us: bool) -> Terms {
+    Terms { funded_by_us, now: NOW, window: WINDOW, claim_seconds: 600 }
 }
 
 /// Asks for the HTLC transactions and answers the step of the commitment.
-fn step(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc], funded_by_us: bool) -> Step {
+pub(super) fn step(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc], funded_by_us: bool) -> Step {
     let commitment = explained(node, number, ours, htlcs);
     let (ask, learned) = node.ask(&node.funding_spend(&commitment, 1));
     node.channels.step(&ask, &learned, terms(funded_by_us)).expect("a step")
 }
 
-fn explained(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Transaction {
+pub(super) fn explained(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Transaction {
     let outputs: Vec<TxOut> = htlcs.iter().map(|htlc| htlc.output(node)).collect();
     let commitment = node.commitment_tx(number, ours, &outputs);
     for (vout, htlc) in (2..).zip(htlcs) {
@@ -96,7 +96,7 @@ fn explained(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Transac
 }
 
 /// Takes a step.
-fn approve(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Step {
+pub(super) fn approve(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Step {
     let taken = step(node, number, ours, htlcs, false);
     let commitment = explained(node, number, ours, htlcs);
     let request = node.funding_spend(&commitment, 1);
@@ -296,7 +296,8 @@ fn a_forward_needs_an_incoming_htlc_that_nothing_else_used() {
         assert_eq!(covers(&step(&mut node, 1, 300_000, htlcs, false)), [Cover::Own]);
     }
     let twice = step(&mut node, 1, 400_000, &[offer(3, 50_000), offer(3, 50_000)], false);
-    let forward = Cover::Forward { incoming: outpoint(78), incoming_cltv: 700_100, provisional: sat(0) };
+    let (incoming, incoming_cltv, provisional) = (outpoint(78), 700_100, sat(0));
+    let forward = Cover::Forward { incoming, incoming_cltv, provisional, claims_overdue: 0 };
     assert_eq!(covers(&twice), [forward, Cover::Own]);
 
     approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);

@@ -29,9 +29,11 @@ pub(crate) enum Change {
     /// A commitment spends it: it was one.
     FundingMatched { outpoint: OutPoint },
     /// The peer's HTLC transaction was signed.
-    HtlcAnswered { commitment: Txid, vout: u32, answer: Box<HtlcAnswer> },
-    /// A later commitment was signed, so that no HTLC of this one is answered any more.
+    HtlcAnswered { commitment: Txid, vout: u32, order: u64, answer: Box<HtlcAnswer> },
+    /// A later commitment was signed, so that no HTLC of this one is answered any more; or this one is never signed.
     HtlcForgotten { commitment: Txid, vout: u32 },
+    /// HTLC transactions of this commitment were signed and are kept no longer: it is never to be signed.
+    Tombstoned { commitment: Txid },
     /// A payment was authorised, or more of it offered.
     Authorized { hash160: Hash160, authorization: Box<Authorization> },
     /// An authorisation is long over.
@@ -50,7 +52,7 @@ pub(crate) struct MaybeFunding {
 }
 
 /// First byte of a record: its form.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 impl Learned {
     pub(crate) fn nothing() -> Self {
@@ -72,32 +74,42 @@ impl Learned {
     /// node; the caller adds the node. Together with all earlier ones they rebuild the registry by
     /// [`Channels::load`](super::Channels::load).
     pub fn records(&self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-        self.changes.iter().map(Change::record).collect()
+        self.changes.iter().filter_map(Change::record).collect()
+    }
+
+    /// Commitments never to be signed, which [`KnownTransactions::is_tombstoned`](crate::KnownTransactions::is_tombstoned)
+    /// is to tell for ever. They are on disk only: as many as a long life brings need no memory.
+    pub fn tombstones(&self) -> impl Iterator<Item = Txid> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Tombstoned { commitment } => Some(*commitment),
+            _ => None,
+        })
     }
 }
 
 impl Change {
-    fn record(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        match self {
+    fn record(&self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        Some(match self {
             Change::Channel(record) => (outpoint_key(b'c', &record.funding), Some(encode(record))),
             Change::Reserved { root, multisig } => (reservation_key(*root), Some(encode(multisig))),
             Change::ReservationUsed { root } => (reservation_key(*root), None),
             Change::Funding { outpoint, funding } => (outpoint_key(b'f', outpoint), Some(encode(funding))),
             Change::FundingMatched { outpoint } => (outpoint_key(b'f', outpoint), None),
-            Change::HtlcAnswered { commitment, vout, answer } => {
+            Change::HtlcAnswered { commitment, vout, order, answer } => {
                 let outpoint = OutPoint { txid: *commitment, vout: *vout };
-                (outpoint_key(b'h', &outpoint), Some(encode(answer)))
+                (outpoint_key(b'h', &outpoint), Some(encode(&(order, answer))))
             }
             Change::HtlcForgotten { commitment, vout } => {
                 (outpoint_key(b'h', &OutPoint { txid: *commitment, vout: *vout }), None)
             }
+            Change::Tombstoned { .. } => return None,
             Change::Authorized { hash160, authorization } => {
                 (authorization_key(hash160), Some(encode(authorization)))
             }
             Change::AuthorizationForgotten { hash160 } => (authorization_key(hash160), None),
             Change::Forwarded { id, forward } => (forward_key(*id), Some(encode(forward))),
             Change::ForwardClosed { id } => (forward_key(*id), None),
-        }
+        })
     }
 
     /// The change that recreates a stored record.
@@ -116,8 +128,8 @@ impl Change {
             }
             b'h' => {
                 let OutPoint { txid: commitment, vout } = outpoint(rest).ok_or_else(bad)?;
-                let answer = decode(value).ok_or_else(bad)?;
-                Ok(Change::HtlcAnswered { commitment, vout, answer })
+                let (order, answer) = decode(value).ok_or_else(bad)?;
+                Ok(Change::HtlcAnswered { commitment, vout, order, answer })
             }
             b'a' => {
                 let hash160 = rest.try_into().map_err(|_| bad())?;

@@ -13,10 +13,10 @@ use strongroom_policy::KeyLocator;
 
 pub use change::Learned;
 pub(crate) use change::{Change, MaybeFunding};
-pub(crate) use htlc_answers::{HtlcAnswer, HtlcAnswers};
+pub(crate) use htlc_answers::{AnsweredCommitments, HtlcAnswer, HtlcAnswers};
 pub use record::BadRecord;
 pub(crate) use record::{Channel, ChannelRecord, CounterpartyState, HolderState, PendingHtlc};
-pub use view::{ChannelView, HtlcView};
+pub use view::{ChannelView, HtlcView, OverdueClaim};
 
 use crate::books::Books;
 
@@ -38,9 +38,8 @@ pub struct Channels {
     pub(crate) reservations: BTreeMap<u32, u32>,
     /// Possible funding outputs that we signed and no commitment has spent yet.
     pub(crate) fundings: HashMap<OutPoint, MaybeFunding>,
-    /// HTLC signatures given, by the commitment they spend: for the latest commitment of each channel and for
-    /// commitments not asked for yet.
-    pub(crate) htlc_answers: HashMap<Txid, HtlcAnswers>,
+    /// HTLC signatures given.
+    pub(crate) htlc_answers: AnsweredCommitments,
     /// Payments and forwards.
     pub(crate) books: Books,
     /// Sum of the capacities of channels that are not closing.
@@ -79,17 +78,13 @@ impl Channels {
             Change::FundingMatched { outpoint } => {
                 self.fundings.remove(&outpoint);
             }
-            Change::HtlcAnswered { commitment, vout, answer } => {
-                self.htlc_answers.entry(commitment).or_default().insert(vout, *answer);
+            Change::HtlcAnswered { commitment, vout, order, answer } => {
+                let latest = self.by_commitment.contains_key(&commitment);
+                self.htlc_answers.insert(commitment, vout, order, *answer, latest);
             }
-            Change::HtlcForgotten { commitment, vout } => {
-                if let Some(answers) = self.htlc_answers.get_mut(&commitment) {
-                    answers.remove(vout);
-                    if answers.is_empty() {
-                        self.htlc_answers.remove(&commitment);
-                    }
-                }
-            }
+            Change::HtlcForgotten { commitment, vout } => self.htlc_answers.remove(&commitment, vout),
+            // Kept by the store alone.
+            Change::Tombstoned { .. } => {}
             Change::Authorized { hash160, authorization } => {
                 self.books.authorizations.insert(hash160, *authorization);
             }
@@ -111,6 +106,10 @@ impl Channels {
         let before = self.channels.get(&funding);
         for txid in before.iter().flat_map(|before| before.record.commitments()) {
             self.by_commitment.remove(&txid);
+            self.htlc_answers.set_latest(&txid, false);
+        }
+        for txid in record.commitments() {
+            self.htlc_answers.set_latest(&txid, true);
         }
         let uncounted = before.map_or(Amount::ZERO, |before| before.record.counted_capacity());
         self.by_commitment.extend(record.commitments().map(|txid| (txid, funding)));

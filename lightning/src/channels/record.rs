@@ -64,6 +64,8 @@ pub(crate) struct CounterpartyState {
     pub(crate) htlcs: Vec<PendingHtlc>,
     /// What of the capacity no output holds: the fee, HTLCs too small for an output, fractions of satoshis.
     pub(crate) gap: Amount,
+    /// The peer's own balance on the commitment of the number before, the last that was signed of it.
+    pub(crate) peers_before: Amount,
 }
 
 impl CounterpartyState {
@@ -71,6 +73,12 @@ impl CounterpartyState {
     pub(crate) fn rest(&self) -> impl Iterator<Item = &TxOut> {
         let is_htlc = |vout| self.htlcs.binary_search_by_key(vout, |htlc| htlc.vout).is_ok();
         self.others.iter().filter(move |(vout, _)| !is_htlc(vout)).map(|(_, output)| output)
+    }
+
+    /// The peer's own balance: what is left when every HTLC is known.
+    pub(crate) fn peers(&self) -> Amount {
+        self.rest()
+            .fold(Amount::ZERO, |sum, output| sum.checked_add(output.value).unwrap_or(Amount::MAX_MONEY))
     }
 
     /// Our balance, with the HTLCs that we offer.

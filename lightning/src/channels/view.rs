@@ -28,6 +28,23 @@ pub struct ChannelView {
     pub closing: bool,
     /// Forwards for its HTLCs that are not proven settled.
     pub provisional: Amount,
+    /// Its incoming HTLCs that were paid on and should have been claimed by now.
+    pub claims_overdue: Amount,
+}
+
+/// An incoming HTLC that was paid on and should have been claimed by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverdueClaim {
+    /// Of the forward, unique within the node.
+    pub id: u64,
+    /// The channel it came by.
+    pub channel: OutPoint,
+    /// RIPEMD160 of the payment hash.
+    pub payment_hash160: [u8; 20],
+    /// What it holds.
+    pub amount: Amount,
+    /// Block height of its timeout.
+    pub cltv_expiry: u32,
 }
 
 /// An HTLC on it.
@@ -59,14 +76,32 @@ impl ChannelView {
 }
 
 impl Channels {
-    /// Every channel that was seen, by outpoint; `window` is the policy's in seconds and `now` in Unix seconds.
-    pub fn views(&self, now: u64, window: u64) -> Vec<ChannelView> {
+    /// Claims overdue by `seconds` on channels for which no close was signed; `window` is the policy's in seconds and `now` in
+    /// Unix seconds.
+    pub fn overdue_claims(&self, now: u64, window: u64, seconds: u64) -> Vec<OverdueClaim> {
+        let open = |channel: &OutPoint| self.channels.get(channel).is_some_and(|c| !c.record.closing);
+        let overdue = self.books.overdue(now, window, seconds).filter(|(_, forward)| open(&forward.incoming));
+        overdue
+            .map(|(id, forward)| OverdueClaim {
+                id,
+                channel: forward.incoming,
+                payment_hash160: forward.payment_hash160,
+                amount: forward.in_amount,
+                cltv_expiry: forward.in_cltv,
+            })
+            .collect()
+    }
+
+    /// Every channel that was seen, by outpoint; the rest as above.
+    pub fn views(&self, now: u64, window: u64, seconds: u64) -> Vec<ChannelView> {
+        let overdue = self.overdue_claims(now, window, seconds);
         let mut views: Vec<ChannelView> = self
             .channels
             .values()
             .map(|channel| {
                 let record = &channel.record;
                 let theirs = record.counterparty.as_ref();
+                let claims = overdue.iter().filter(|claim| claim.channel == record.funding);
                 ChannelView {
                     channel: record.funding,
                     capacity: record.capacity,
@@ -79,6 +114,9 @@ impl Channels {
                     frozen: record.frozen,
                     closing: record.closing,
                     provisional: self.books.provisional(Some(&record.funding), now, window),
+                    claims_overdue: claims.fold(Amount::ZERO, |sum, claim| {
+                        sum.checked_add(claim.amount).unwrap_or(Amount::MAX_MONEY)
+                    }),
                 }
             })
             .collect();

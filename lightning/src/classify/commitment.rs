@@ -43,6 +43,13 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
     if scene.signed().sighash != SIGHASH_ALL {
         return Err(format!("a commitment is signed with SIGHASH_ALL, not {:#04x}", scene.signed().sighash));
     }
+    if scene.is_tombstoned(&scene.request.txid()) {
+        return Err(
+            "HTLC transactions of this commitment were signed long before it was asked for, and are kept no \
+                    longer: it is never signed"
+                .into(),
+        );
+    }
     let known = scene.channels.channels.get(&outpoint);
     let mut changes = Vec::new();
     let channel = match known {
@@ -193,7 +200,11 @@ fn state(
     let paid =
         scene.request.transaction().output.iter().fold(0u64, |sum, o| sum.saturating_add(o.value.to_sat()));
     let gap = Amount::from_sat(record.capacity.to_sat().saturating_sub(paid));
-    CounterpartyState { number, txid, to_remote, others, htlcs, gap }
+    // lnd holds a commitment against the one of the number before, also where it asks for a number once more.
+    let peers_before = record.counterparty.as_ref().map_or(Amount::ZERO, |latest| {
+        if latest.number == number { latest.peers_before } else { latest.peers() }
+    });
+    CounterpartyState { number, txid, to_remote, others, htlcs, gap, peers_before }
 }
 
 fn sort(scene: &Scene<'_>, channel: &Channel, number: u64) -> Result<Sorted, Unfit> {

@@ -11,7 +11,7 @@ mod peer_htlc;
 mod role;
 mod sweep;
 
-use bitcoin::{OutPoint, TxOut};
+use bitcoin::{OutPoint, TxOut, Txid};
 use strongroom_policy::SpendAsk;
 use strongroom_policy::case::{Destination, Spend, SweepOf};
 
@@ -29,6 +29,9 @@ pub(crate) use peer_htlc::htlc_of;
 pub trait KnownTransactions {
     /// The output, if its transaction was recorded.
     fn output(&self, outpoint: &OutPoint) -> Option<TxOut>;
+
+    /// Whether [`Learned::tombstones`] named this commitment once, or it cannot be told.
+    fn is_tombstoned(&self, commitment: &Txid) -> bool;
 }
 
 /// All that recognition looks at.
@@ -107,6 +110,11 @@ impl Scene<'_> {
             Role::HtlcOnPeerCommitment(htlc) => peer_htlc::find(self, &htlc),
             Role::HtlcOnOwnCommitment(htlc) => holder_htlc::find(self, &htlc),
         }
+    }
+
+    /// Whether the commitment's HTLC signatures are kept no longer, so that nothing on it can be held against them.
+    fn is_tombstoned(&self, commitment: &Txid) -> bool {
+        self.channels.htlc_answers.get(commitment).is_none() && self.known.is_tombstoned(commitment)
     }
 
     /// The first signature asked for; a request has at least one.

@@ -14,9 +14,6 @@ use crate::vls::HtlcFacts;
 const SIGHASH_ALL: u8 = 0x01;
 const SIGHASH_SINGLE_ANYONECANPAY: u8 = 0x83;
 
-/// Commitments with HTLC signatures given that may be kept, most of them asked for a moment later.
-const COMMITMENTS_AHEAD: usize = 4_096;
-
 /// A spend of an HTLC output on the peer's commitment with our HTLC key.
 pub(super) fn find(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     let sighash = scene.signed().sighash;
@@ -82,12 +79,8 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
         on_commitment(channel, outpoint, spent)?;
     } else if scene.known.output(&outpoint).is_some() {
         return Err(misfit("spends a commitment that is no longer the latest"));
-    } else if scene.channels.htlc_answers.len() >= COMMITMENTS_AHEAD
-        && !scene.channels.htlc_answers.contains_key(&outpoint.txid)
-    {
-        return Err(misfit(&format!(
-            "would be on a commitment not asked for, of which there are {COMMITMENTS_AHEAD} already"
-        )));
+    } else if scene.is_tombstoned(&outpoint.txid) {
+        return Err(misfit("spends a commitment whose first HTLC signatures are no longer kept"));
     }
     let unchanged = consistent(scene, outpoint, &answer)?;
     if seen && !unchanged {
@@ -101,7 +94,10 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     });
     if !unchanged {
         let (commitment, vout) = (outpoint.txid, outpoint.vout);
-        found.changes.push(Change::HtlcAnswered { commitment, vout, answer: Box::new(answer) });
+        let answers = &scene.channels.htlc_answers;
+        let order = answers.order(&commitment);
+        found.changes = answers.room_for(&commitment);
+        found.changes.push(Change::HtlcAnswered { commitment, vout, order, answer: Box::new(answer) });
     }
     Ok(found)
 }

@@ -79,7 +79,9 @@ pub const TAGS: [VlsTag; 73] = [
     of("policy-onchain-output-scriptpubkey", AtT0::Elsewhere("`unknown-spend`, once a commitment was seen")),
     of(
         "policy-onchain-initial-commitment-countersigned",
-        AtT0::No("lnd has the funding signed before any commitment; `unmatched-funding` bounds it"),
+        AtT0::No(
+            "lnd has the funding signed before any commitment; `unmatched-funding` bounds it, `psbt-funding` demands the other order",
+        ),
     ),
     of("policy-onchain-no-fund-inbound", AtT0::No("lnd funds no channel together with the peer")),
     of(
@@ -150,7 +152,7 @@ pub const TAGS: [VlsTag; 73] = [
     ),
     of(
         "policy-commitment-htlc-routing-balance",
-        AtT0::Elsewhere("`unexplained-outflow`, `forward-exposure`: bounded, not excluded"),
+        AtT0::Elsewhere("`unexplained-outflow`, `forward-unpaid`, `forward-exposure`: bounded, not excluded"),
     ),
     of("policy-revoke-new-commitment-signed", OWN_COMMITMENT),
     of("policy-revoke-new-commitment-valid", OWN_COMMITMENT),
@@ -176,7 +178,7 @@ pub const TAGS: [VlsTag; 73] = [
     of(SWEEP_FEE, AtT0::Partly("of one input; VLS skips others, `fee-cap` and `fee-rate` do not")),
     of(
         "policy-routing-balanced",
-        AtT0::Elsewhere("`unexplained-outflow`, `forward-exposure`: bounded, not excluded"),
+        AtT0::Elsewhere("`unexplained-outflow`, `forward-unpaid`, `forward-exposure`: bounded, not excluded"),
     ),
     of("policy-routing-cltv-delta", AtT0::Elsewhere("`forward-cltv`, which knows the two HTLCs")),
     of("policy-invoice-not-expired", NO_PAYMENTS),

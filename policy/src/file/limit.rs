@@ -32,6 +32,36 @@ impl From<Sats> for u64 {
     }
 }
 
+/// Thousandths of an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct PerMille(u64);
+
+impl PerMille {
+    /// So much of `amount`, whole satoshis.
+    pub fn of(self, amount: Amount) -> Amount {
+        // By parts, so that nothing overflows.
+        let (thousands, rest) = (amount.to_sat() / 1_000, amount.to_sat() % 1_000);
+        Amount::from_sat(thousands * self.0 + rest * self.0 / 1_000)
+    }
+}
+
+impl TryFrom<u64> for PerMille {
+    type Error = String;
+    fn try_from(given: u64) -> Result<Self, String> {
+        if given > 1_000 {
+            return Err(format!("given {given}; allowed: 0 to 1000 thousandths"));
+        }
+        Ok(Self(given))
+    }
+}
+
+impl From<PerMille> for u64 {
+    fn from(share: PerMille) -> u64 {
+        share.0
+    }
+}
+
 /// A feerate in sat/vB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]

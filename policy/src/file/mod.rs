@@ -14,7 +14,7 @@ mod vls;
 pub use allowlist::{Allowed, AllowlistEntry};
 pub use error::PolicyError;
 pub use grant::{Grant, WhichNode};
-pub use limit::{FeeRateLimit, Sats};
+pub use limit::{FeeRateLimit, PerMille, Sats};
 pub use sections::{
     Channels, Closing, CommitmentFees, Ecdh, FeeLimits, Fees, MessageKindName, Messages, Mode, Musig2,
     Outflow, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,

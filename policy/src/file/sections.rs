@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::{AllowlistEntry, FeeRateLimit, Grant, Sats, VlsLimits};
+use super::{AllowlistEntry, FeeRateLimit, Grant, PerMille, Sats, VlsLimits};
 use crate::case::MessageKind;
 use crate::key_group::KeyGroup;
 use crate::network::Network;
@@ -168,10 +168,14 @@ pub struct Channels {
     pub max_unmatched_funding_sat: Sats,
     /// The same: number.
     pub max_unmatched_funding_count: u32,
+    /// A funding is signed after its channel's first commitment only.
+    pub require_psbt_funding: bool,
     /// Channels whose own commitment above number 0 may be signed in the window.
     pub max_force_closes_in_window: u32,
     /// Our balance in them, together.
     pub max_force_close_value_in_window_sat: Sats,
+    /// What a peer must keep of a channel's capacity.
+    pub min_peer_reserve_per_mille: PerMille,
 }
 
 /// `[chain]`
@@ -212,6 +216,8 @@ pub struct Forwards {
     pub max_provisional_per_channel_sat: Sats,
     /// The same for all channels.
     pub max_provisional_total_sat: Sats,
+    /// From the end of the outgoing HTLC to the incoming one's amount on our balance.
+    pub max_claim_seconds: u64,
 }
 
 /// `[closing]`

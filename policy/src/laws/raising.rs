@@ -152,6 +152,7 @@ prop_compose! {
         unexplained in prop_oneof![Just(0u64), amount()],
         offered in prop::collection::vec((amount(), covers()), 0..3),
         frozen in prop::option::weighted(0.1, Just(Frozen::MutualClose)),
+        peer_balance in prop_oneof![2 => Just((0, 0)), 1 => (0u64..4_000_000, 0u64..400_000)],
     ) -> ChannelUpdate {
         let offered = offered.into_iter().map(|(sats, cover)| OfferedHtlc {
             payment_hash160: "00".repeat(20),
@@ -159,7 +160,10 @@ prop_compose! {
             cltv_expiry: 700_000,
             cover,
         });
-        ChannelUpdate { unexplained_outputs, unexplained_outflow: sat(unexplained), offered: offered.collect(), frozen }
+        let peer_balance = (sat(peer_balance.0), sat(peer_balance.1));
+        let unexplained_outflow = sat(unexplained);
+        let offered = offered.collect();
+        ChannelUpdate { unexplained_outputs, unexplained_outflow, offered, frozen, peer_balance, unpaid: Vec::new() }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod channel_capacity;
 pub mod channel_frozen;
 pub mod channel_known;
 pub mod channels_total;
+pub mod claim_overdue;
 pub mod closing_destination;
 pub mod commitment_fee;
 pub mod ecdh_key;
@@ -16,6 +17,7 @@ pub mod force_close_value;
 pub mod force_close_window;
 pub mod forward_cltv;
 pub mod forward_exposure;
+pub mod forward_unpaid;
 pub mod funding_reservation;
 pub mod grant;
 pub mod input_evidence;
@@ -32,6 +34,8 @@ pub mod outflow_window;
 pub mod payment_amount;
 pub mod payment_authorization;
 pub mod payment_window;
+pub mod peer_reserve;
+pub mod psbt_funding;
 pub mod reservation_root;
 pub mod second_level_shape;
 pub mod sighash;
@@ -65,7 +69,7 @@ pub struct Rule {
 }
 
 /// Every rule, in the order of POLICY.md.
-pub static ALL: [Rule; 41] = [
+pub static ALL: [Rule; 45] = [
     grant::RULE,
     unknown_spend::RULE,
     spend_key::RULE,
@@ -83,16 +87,20 @@ pub static ALL: [Rule; 41] = [
     channels_total::RULE,
     funding_reservation::RULE,
     unmatched_funding::RULE,
+    psbt_funding::RULE,
     channel_known::RULE,
     commitment_fee::RULE,
     unexplained_output::RULE,
     unexplained_outflow::RULE,
     channel_frozen::RULE,
+    peer_reserve::RULE,
     payment_authorization::RULE,
     payment_amount::RULE,
     payment_window::RULE,
     forward_cltv::RULE,
     forward_exposure::RULE,
+    forward_unpaid::RULE,
+    claim_overdue::RULE,
     second_level_shape::RULE,
     force_close_window::RULE,
     force_close_value::RULE,

@@ -139,6 +139,9 @@ pub(super) fn put_learned(batch: &mut Batch, node: &NodeName, learned: &Learned)
             None => batch.remove(keys::channel(node, &name)),
         }
     }
+    for commitment in learned.tombstones() {
+        batch.put(keys::tombstone(node, &commitment), vec![1]);
+    }
 }
 
 pub(super) fn put_taught(batch: &mut Batch, node: &NodeName, taught: &Taught) {

@@ -69,10 +69,11 @@ impl Keeper {
 
     fn known_channels(&self, only: Option<&NodeName>) -> Vec<KnownChannel> {
         let (now, window) = (self.now(), self.policy.window().seconds());
+        let seconds = self.policy.claim_seconds();
         let nodes = self.books.iter().filter(|(node, _)| only.is_none_or(|only| only == *node));
         let mut known: Vec<KnownChannel> = nodes
             .flat_map(|(node, books)| {
-                books.channels.views(now, window).into_iter().map(move |view| KnownChannel {
+                books.channels.views(now, window, seconds).into_iter().map(move |view| KnownChannel {
                     node: node.clone(),
                     funded_by_us: books.allowances.funded_by_us(&view.channel) > Amount::ZERO,
                     last_activity: books.active.get(&view.channel).copied().unwrap_or(0),

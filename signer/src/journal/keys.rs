@@ -34,6 +34,11 @@ pub(super) fn transaction(node: &NodeName, txid: &Txid) -> Vec<u8> {
     [b"T", node.as_str().as_bytes(), &[0], txid.as_byte_array().as_slice()].concat()
 }
 
+/// A commitment never to be signed: HTLC transactions of it were, and are kept no longer.
+pub(super) fn tombstone(node: &NodeName, commitment: &Txid) -> Vec<u8> {
+    [b"K", node.as_str().as_bytes(), &[0], commitment.as_byte_array().as_slice()].concat()
+}
+
 /// A transaction that was charged → the kind of spend it was charged as.
 pub(super) fn charged(node: &NodeName, txid: &Txid) -> Vec<u8> {
     [b"X", node.as_str().as_bytes(), &[0], txid.as_byte_array().as_slice()].concat()

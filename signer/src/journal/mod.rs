@@ -3,6 +3,7 @@
 
 mod approved;
 mod books;
+mod claims;
 mod decide;
 mod effects;
 mod facts;

@@ -1,7 +1,7 @@
 //! Decides signatures on transactions, and withholds those whose commitment is not explained yet.
 
 use bitcoin::consensus::deserialize;
-use bitcoin::{Amount, OutPoint, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
 use strongroom_lightning::vls::Places;
 use strongroom_lightning::{KnownTransactions, SignRequest, Terms};
 use strongroom_policy::{Ask, Case, ClientName, Facts, Network, NodeName, Operation, Spend, Verdict};
@@ -26,6 +26,10 @@ impl KnownTransactions for Signed<'_> {
         let bytes = self.store.get(&keys::transaction(self.node, &outpoint.txid)).ok()??;
         let transaction: Transaction = deserialize(&bytes).ok()?;
         transaction.output.into_iter().nth(usize::try_from(outpoint.vout).ok()?)
+    }
+
+    fn is_tombstoned(&self, commitment: &Txid) -> bool {
+        !matches!(self.store.get(&keys::tombstone(self.node, commitment)), Ok(None))
     }
 }
 
@@ -56,6 +60,7 @@ impl Keeper {
             funded_by_us: funded > Amount::ZERO,
             now: self.now(),
             window: self.policy.window().seconds(),
+            claim_seconds: self.policy.claim_seconds(),
         };
         let step = books.channels.step(&ask, &learned, terms);
         let places = Places {

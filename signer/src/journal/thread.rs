@@ -12,6 +12,7 @@ use strongroom_lightning::Accounts;
 use strongroom_policy::{NodeName, Policy};
 
 use super::books::Books;
+use super::claims::Told;
 use super::gossip::Tallies;
 use super::job::Job;
 use super::onchain::Onchain;
@@ -48,6 +49,8 @@ pub(super) struct Keeper {
     pub(super) waiting: Vec<Wake>,
     /// When the lookahead's marks are looked at next, Unix milliseconds.
     marks_due: u64,
+    /// Overdue claims that were logged.
+    pub(super) told_claims: Told,
 }
 
 /// Requests that share one flush at most.
@@ -84,6 +87,7 @@ impl Keeper {
             ticked: Instant::now(),
             waiting: Vec::new(),
             marks_due: 0,
+            told_claims: Told::new(),
         };
         keeper.tick();
         let started = audit::Event::Started {
@@ -155,6 +159,7 @@ impl Keeper {
             if self.marks_due <= self.now {
                 self.marks_due = self.now + MARKS_EVERY_MS;
                 self.write_marks();
+                self.tell_claims();
             }
         }
     }
@@ -257,6 +262,7 @@ impl Keeper {
             Job::AcceptBlock(block, done) => self.accept_block(block, done),
             Job::Report(reply) => {
                 self.tell_silence();
+                self.tell_claims();
                 let now = self.now();
                 let report = Report {
                     chain: self.chain,

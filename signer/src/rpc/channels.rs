@@ -77,5 +77,6 @@ fn channel_of(known: &KnownChannel) -> Channel {
         provisional_sat: view.provisional.to_sat(),
         last_activity: known.last_activity,
         exposure_sat: view.exposure().to_sat(),
+        claims_overdue_sat: view.claims_overdue.to_sat(),
     }
 }

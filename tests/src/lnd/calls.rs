@@ -119,6 +119,36 @@ impl Lnd {
         })
     }
 
+    /// Opens a channel by PSBT, its first commitments before the funding is signed; the funding is published, not yet mined.
+    pub fn open_channel_by_psbt(&self, open: &OpenChannel) -> Result<ChannelPoint> {
+        let id = BASE64.encode([7; 32]);
+        let body = json!({
+            "node_pubkey": BASE64.encode(hex::decode(open.to.pubkey())?),
+            "local_funding_amount": open.capacity.to_string(),
+            "push_sat": open.push.to_string(),
+            "commitment_type": "ANCHORS",
+            "funding_shim": {"psbt_shim": {"pending_chan_id": id, "no_publish": true}},
+        });
+        let mut updates = self.rest.post_stream("/v1/channels/stream", &body)?;
+        let mut update = |field: &str| {
+            let mut update = updates.next().with_context(|| format!("the stream ended before {field}"))??;
+            Ok::<_, anyhow::Error>(update[field].take())
+        };
+        let address = string(&update("psbt_fund")?, "funding_address")?;
+        let outputs = json!({address: open.capacity.to_string()});
+        let body = json!({"raw": {"outputs": outputs}, "sat_per_vbyte": "5", "spend_unconfirmed": true});
+        let funded = string(&self.rest.post("/v2/wallet/psbt/fund", &body)?, "funded_psbt")?;
+        let verify = json!({"funded_psbt": funded, "pending_chan_id": id, "skip_finalize": true});
+        self.rest.post("/v1/funding/step", &json!({"psbt_verify": verify}))?;
+        let pending = update("chan_pending")?;
+        let signed = self.rest.post("/v2/wallet/psbt/finalize", &json!({"funded_psbt": funded}))?;
+        self.rest.post("/v2/wallet/tx", &json!({"tx_hex": string(&signed, "raw_final_tx")?}))?;
+        let mut txid = BASE64.decode(string(&pending, "txid")?)?;
+        txid.reverse();
+        let vout = u32::try_from(pending["output_index"].as_u64().unwrap_or(0))?;
+        Ok(ChannelPoint { txid: hex::encode(txid), vout })
+    }
+
     /// Every open channel.
     pub fn channels(&self) -> Result<Vec<Value>> {
         Ok(array(&self.rest.get("/v1/channels")?, "channels").to_vec())

@@ -77,6 +77,21 @@ impl Attacker {
         Ok(response.signed_psbt.to_vec())
     }
 
+    /// Asks for `count` signatures, 64 at a time; all of them are given.
+    pub fn flood(&self, count: usize, request: impl Fn(usize) -> Psbt) -> Result<()> {
+        for first in (0..count).step_by(64) {
+            let asked = (first..count.min(first + 64)).map(|n| {
+                let (client, request) = (self.client.clone(), sign_request(&request(n)));
+                self.runtime.spawn(async move { client.call(SIGN_PSBT, &request).await })
+            });
+            for answer in asked.collect::<Vec<_>>() {
+                let answer = self.runtime.block_on(answer)??;
+                ensure!(answer.code == OK, "in the flood: refused: {}", answer.message);
+            }
+        }
+        Ok(())
+    }
+
     /// Asks for the HTLC transactions of a commitment, then for the commitment.
     pub fn commit(&self, draft: &Draft) -> Result<Answer> {
         for (n, htlc) in draft.htlc_requests()?.iter().enumerate() {

@@ -47,6 +47,8 @@ fn authorized_only() -> PolicyChoice {
         .set("payments.require_authorization", true)
         .set("payments.max_unexplained_in_window_sat", 20_000_000)
         .set("channels.max_force_closes_in_window", 3)
+        .set("channels.require_psbt_funding", true)
+        .set("forwards.max_claim_seconds", crate::payments::CLAIM_SECONDS)
 }
 
 impl Bed {

@@ -8,8 +8,8 @@ use strongroom_tests::grpc::OK;
 use crate::attacker::Attacker;
 use crate::bed::{Bed, HONEST, PEER, QUIET, SPARE, WORK};
 use crate::closing::own_commitment;
-use crate::forge::{Live, invented, pay, stranger};
-use crate::made_up::{commitment_zero, reserve};
+use crate::forge::{Live, invented, pay, stranger, stranger_p2wsh};
+use crate::made_up::{Coin, commitment_zero, funding_script, reserve};
 use crate::table::End::{Bounded, Closed, NotEnforceable};
 use crate::table::{Attack, Score};
 
@@ -43,11 +43,11 @@ pub const ROWS: &[Attack] = &[
         line: "the peer's own output pays an address instead of a script that we could punish by",
     },
     Attack {
-        name: "peer-without-reserve",
-        tier: "T0 (C15)",
-        tag: "channel-capacity",
-        end: NotEnforceable("the channel; the peer has nothing left to lose by an old state"),
-        line: "the peer's commitment leaves it no balance",
+        name: "funding-without-a-commitment",
+        tier: "T0",
+        tag: "psbt-funding",
+        end: Closed,
+        line: "a 2-of-2 that no commitment was seen of is to be funded, where the policy has `require_psbt_funding`",
     },
     Attack {
         name: "own-commitment-of-the-peers-channel",
@@ -137,16 +137,14 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         ensure!(after.0 == before.0 && after.1 <= before.1, "{before:?} became {after:?}");
         Ok(())
     });
-    score.case("peer-without-reserve", |_| {
-        let (a, live) = bed.with(QUIET);
-        let mut all = live.next()?;
-        let (ours, theirs) = (live.to_remote.clone(), all.to_local.clone());
-        let sat = all.output(&theirs)?.value;
-        all.remove(&theirs);
-        all.output(&ours)?.value += sat;
-        a.advance(live, &all)?;
-        ensure!(live.balance() <= live.capacity, "more than the channel");
-        Ok(())
+    score.case("funding-without-a-commitment", |row| {
+        let a = &bed.attacker;
+        reserve(a, 401)?;
+        let coin = Coin::new(&a.keys, "no commitment", 300_000)?;
+        a.refused(row, "299,000", &coin.pays(vec![pay(stranger_p2wsh(82), 299_000)])?)?;
+        // Its own 2-of-2 waits for its commitment.
+        let own = funding_script(&a.keys, 401)?.to_p2wsh();
+        a.refused(row, "298,000", &coin.pays(vec![pay(own, 298_000)])?)
     });
     ends(score, bed)
 }

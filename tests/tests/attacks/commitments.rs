@@ -132,6 +132,13 @@ pub const ROWS: &[Attack] = &[
         line: "a commitment with an input beside the funding output",
     },
     Attack {
+        name: "peer-without-reserve",
+        tier: "T0",
+        tag: "peer-reserve",
+        end: Closed,
+        line: "the peer's commitment leaves it no balance, or less than its reserve, so that it has nothing to lose by an old state",
+    },
+    Attack {
         name: "to-remote-of-another-channel",
         tier: "T0",
         tag: "unexplained-output",
@@ -239,6 +246,22 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let mut psbt = spent.pays_beside(other, outputs)?;
         psbt.unsigned_tx.lock_time = next.psbt.unsigned_tx.lock_time;
         a.refused(row, "", &psbt)
+    });
+    score.case("peer-without-reserve", |row| {
+        let (a, live) = bed.with(QUIET);
+        // A sat below the reserve of five million.
+        for left in [0, 49_999] {
+            let mut draft = live.next()?;
+            let (ours, theirs) = (live.to_remote.clone(), draft.to_local.clone());
+            let taken = draft.output(&theirs)?.value - bitcoin::Amount::from_sat(left);
+            draft.take(&theirs, taken.to_sat())?;
+            draft.output(&ours)?.value += taken;
+            if left == 0 {
+                draft.remove(&theirs);
+            }
+            a.refused_commitment(row, "50,000", &draft)?;
+        }
+        Ok(())
     });
     score.case("to-remote-of-another-channel", |row| {
         let other = bed.lives[SPARE].to_remote.clone();

@@ -5,7 +5,7 @@ use bitcoin::Amount;
 use bitcoin::psbt::PsbtSighashType;
 
 use crate::bed::{Bed, QUIET, WORK};
-use crate::forge::{Draft, NewHtlc, hash160, htlc, pay, stranger, stranger_p2wsh};
+use crate::forge::{Draft, NewHtlc, hash160, htlc, invented, pay, stranger, stranger_p2wsh};
 use crate::table::End::Closed;
 use crate::table::{Attack, Score};
 
@@ -30,6 +30,13 @@ pub const ROWS: &[Attack] = &[
         tag: "unknown-spend",
         end: Closed,
         line: "the same, with a restart of the daemon between the two requests",
+    },
+    Attack {
+        name: "htlc-answer-after-a-flood",
+        tier: "T0",
+        tag: "unknown-spend",
+        end: Closed,
+        line: "the same, with HTLC transactions of 4,200 other commitments and a restart between the two, so that the first is kept no longer",
     },
     Attack {
         name: "htlc-with-another-amount",
@@ -148,6 +155,20 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         bed.attacker.signed("a made-up HTLC transaction", &request)?;
         bed.restart(None)?;
         bed.attacker.refused(row, "no such output", &draft.psbt)
+    });
+    score.case("htlc-answer-after-a-flood", |row| {
+        let (draft, request) = lacking(bed, 4_000)?;
+        bed.attacker.signed("a made-up HTLC transaction", &request)?;
+        bed.attacker.flood(4_200, |n| {
+            let mut other = request.clone();
+            other.unsigned_tx.input[0].previous_output = invented(&format!("commitment {n}"));
+            other
+        })?;
+        bed.restart(None)?;
+        bed.attacker.refused(row, "never signed", &draft.psbt)?;
+        let mut another = request.clone();
+        another.unsigned_tx.output[0].value -= Amount::ONE_SAT;
+        bed.attacker.refused(row, "no longer kept", &another)
     });
     score.case("htlc-with-another-amount", |row| {
         let (a, live) = bed.with(QUIET);

@@ -91,9 +91,23 @@ pub const ROWS: &[Attack] = &[
     Attack {
         name: "incoming-let-go",
         tier: "T0",
+        tag: "forward-unpaid",
+        end: Closed,
+        line: "an incoming HTLC is let go after its outgoing one was paid",
+    },
+    Attack {
+        name: "claims-left-to-run-out",
+        tier: "T0",
+        tag: "claim-overdue",
+        end: Bounded("`forwards.max_claim_seconds`; what is forwarded until then by `forward-exposure`"),
+        line: "incoming HTLCs are never claimed while their outgoing ones are paid, and their channel goes on to bring new ones",
+    },
+    Attack {
+        name: "incoming-let-go-first",
+        tier: "T0",
         tag: "forward-exposure",
         end: Bounded("`forward-exposure`"),
-        line: "incoming HTLCs are let go while their outgoing ones are paid",
+        line: "incoming HTLCs are let go before their outgoing ones are paid, when nobody knows yet that they will be",
     },
     Attack {
         name: "fictional-channel",
@@ -103,6 +117,9 @@ pub const ROWS: &[Attack] = &[
         line: "a channel on an outpoint that no chain has brings incoming HTLCs of any size",
     },
 ];
+
+/// The bed's `forwards.max_claim_seconds`.
+pub const CLAIM_SECONDS: u64 = 2;
 
 fn new(n: u8, sat: u64, cltv: u32) -> NewHtlc {
     NewHtlc { hash160: hash160(&[n; 32]), sat, cltv }
@@ -116,6 +133,14 @@ fn offering(a: &Attacker, live: &Live, htlcs: &[NewHtlc]) -> Result<Draft> {
         draft.htlc(&a.keys, &template, *htlc)?;
     }
     Ok(draft)
+}
+
+/// Whether an HTLC request is for that amount and hash.
+fn is_for(request: &bitcoin::Psbt, sat: u64, n: u8) -> bool {
+    let input = &request.inputs[0];
+    let amount = input.witness_utxo.as_ref().map(|output| output.value.to_sat());
+    let script = input.witness_script.as_ref().map_or(&[][..], |script| script.as_bytes());
+    amount == Some(sat) && script.windows(20).any(|window| window == hash160(&[n; 32]))
 }
 
 fn authorize(a: &Attacker, n: u8, sat: u64, more: &[&str]) -> Result<()> {
@@ -194,8 +219,50 @@ fn forwards(score: &mut Score, bed: &mut Bed) -> Result<()> {
         a.refused_commitment(row, "", &offering(a, live, &[new(111, 60_000, 401)])?)
     });
     score.case("incoming-let-go", |row| {
+        // The forward above is paid...
+        let (a, live) = bed.with(QUIET);
+        let mut taken = live.next()?;
+        taken.settle(taken.htlcs.len() - 1, true)?;
+        a.advance(live, &taken)?;
+        // ... and its incoming HTLC the peer's again; also with a part of it for us.
+        let (a, peer) = bed.with(PEER);
+        for part in [0, 20_000] {
+            let mut gone = peer.next()?;
+            gone.settle(gone.htlcs.len() - 1, true)?;
+            let (ours, theirs) = (gone.to_remote.clone(), gone.to_local.clone());
+            gone.take(&theirs, part)?;
+            gone.output(&ours)?.value += bitcoin::Amount::from_sat(part);
+            a.refused_commitment(row, "60,000", &gone)?;
+        }
+        Ok(())
+    });
+    score.case("claims-left-to-run-out", |row| {
+        std::thread::sleep(std::time::Duration::from_secs(CLAIM_SECONDS + 1));
+        for (n, forwarded) in [(112, true), (113, false)] {
+            let (a, peer) = bed.with(PEER);
+            receive(a, peer, &template, new(n, 30_000, 500))?;
+            let shown = a.cli(&["channels"])?.replace(' ', "");
+            ensure!(shown.contains("\"claims_overdue_sat\":60000"), "not told of: {shown}");
+            let (a, live) = bed.with(QUIET);
+            let out = offering(a, live, &[new(n, 30_000, 400)])?;
+            if forwarded {
+                a.advance(live, &out).context("lnd may claim with the next commitment")?;
+            } else {
+                a.refused_commitment(row, "1 HTLCs to be claimed", &out)?;
+            }
+        }
+        // Claimed at last: the channel brings forwards again.
+        let (a, peer) = bed.with(PEER);
+        let mut claimed = peer.next()?;
+        let at = claimed.htlcs.iter().position(|htlc| is_for(htlc, 60_000, 111)).context("no HTLC")?;
+        claimed.settle(at, false)?;
+        a.advance(peer, &claimed)?;
+        let (a, live) = bed.with(QUIET);
+        a.advance(live, &offering(a, live, &[new(113, 30_000, 400)])?)
+    });
+    score.case("incoming-let-go-first", |row| {
         let mut paid = 60_000;
-        for n in 112..140 {
+        for n in 114..140 {
             let (a, peer) = bed.with(PEER);
             receive(a, peer, &template, new(n, 90_000, 500))?;
             let (a, live) = bed.with(QUIET);
@@ -208,13 +275,14 @@ fn forwards(score: &mut Score, bed: &mut Bed) -> Result<()> {
             }
             live.accept(&out)?;
             paid += 90_000;
-            let mut taken = live.next()?;
-            taken.settle(taken.htlcs.len() - 1, true)?;
-            a.advance(live, &taken)?;
             let (a, peer) = bed.with(PEER);
             let mut gone = peer.next()?;
             gone.settle(gone.htlcs.len() - 1, true)?;
             a.advance(peer, &gone)?;
+            let (a, live) = bed.with(QUIET);
+            let mut taken = live.next()?;
+            taken.settle(taken.htlcs.len() - 1, true)?;
+            a.advance(live, &taken)?;
         }
         anyhow::bail!("{paid} sat were forwarded and nothing was refused")
     });

@@ -1,6 +1,6 @@
 //! A node with a channel: its requests, decided always yes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use strongroom_policy::case::{Destination, Spend};
@@ -18,11 +18,15 @@ pub const CAPACITY: u64 = 1_000_000;
 pub const PEER: [u8; 33] = [2; 33];
 
 #[derive(Default)]
-pub struct Signed(HashMap<Txid, Vec<TxOut>>);
+pub struct Signed(HashMap<Txid, Vec<TxOut>>, HashSet<Txid>);
 
 impl KnownTransactions for Signed {
     fn output(&self, outpoint: &OutPoint) -> Option<TxOut> {
         self.0.get(&outpoint.txid)?.get(outpoint.vout as usize).cloned()
+    }
+
+    fn is_tombstoned(&self, commitment: &Txid) -> bool {
+        self.1.contains(commitment)
     }
 }
 
@@ -134,6 +138,7 @@ impl Node {
                 None => self.records.remove(&key),
             };
         }
+        self.signed.1.extend(learned.tombstones());
         self.channels.learn(learned);
         let stored = self.records.iter().map(|(key, value)| (key.clone(), value.clone()));
         let loaded = Channels::load(stored).expect("records read back");

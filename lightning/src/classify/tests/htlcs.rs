@@ -141,7 +141,7 @@ fn htlcs_of_a_commitment_that_is_not_the_latest_are_refused() {
     node.approve(&htlc.well(&node, 1));
     node.approve(&node.funding_spend(&htlc.commitment, 1));
     node.approve(&node.commitment(2, 540_000, &[]));
-    assert!(node.channels.htlc_answers.is_empty());
+    assert_eq!(node.channels.htlc_answers.len(), 0);
     assert!(node.refused(&htlc.well(&node, 1)).contains("no longer the latest"));
 }
 
@@ -165,6 +165,82 @@ fn htlcs_are_asked_for_before_their_commitment_is_signed() {
     let mut node = Node::with_channel(540_000);
     node.approve(&commitment);
     assert!(node.refused(&htlc.well(&node, 1)).contains("after its commitment was signed"));
+}
+
+/// An HTLC of 40,000 sat on a commitment that exists nowhere, with as many outputs as asked for.
+fn invented(node: &mut Node, number: u32, outputs: u32) {
+    let mut htlc = Htlc::on(node, 1);
+    htlc.commitment.lock_time = bitcoin::absolute::LockTime::from_consensus(number);
+    for vout in 2..2 + outputs {
+        htlc.vout = vout;
+        let request = htlc.well(node, u64::from(number));
+        node.approve(&request);
+    }
+}
+
+/// An answer is worth money once its commitment is signed with other outputs. It may be folded, never forgotten.
+#[test]
+fn a_commitment_whose_answers_were_folded_is_never_signed() {
+    for (commitments, outputs) in [(17, 1), (5, 8)] {
+        let mut node = Node::with_channel(540_000);
+        let htlc = Htlc::on(&node, 1);
+        let evil = node.funding_spend(&htlc.commitment, 1);
+        let mut lacking = Htlc::on(&node, 1);
+        lacking.vout = 9;
+        node.approve(&lacking.well(&node, 1));
+        assert!(node.refused(&evil).contains("no such output"));
+        for number in 0..commitments {
+            invented(&mut node, number, outputs);
+        }
+        // Every step was loaded from its records as after a restart, and told the same.
+        assert!(node.refused(&evil).contains("never signed"), "{outputs} at a time");
+        assert!(node.refused(&lacking.well(&node, 1)).contains("no longer kept"));
+        assert!(node.refused(&htlc.well(&node, 1)).contains("no longer kept"));
+        // What came last is what lnd asks for next.
+        assert!(node.ask(&node.commitment(1, 540_000, &[])).1.tombstones().next().is_none());
+        node.approve(&node.commitment(1, 540_000, &[]));
+    }
+}
+
+#[test]
+fn a_signed_commitments_answers_are_never_folded() {
+    let mut node = Node::with_channel(540_000);
+    let htlc = Htlc::on(&node, 1);
+    node.approve(&htlc.well(&node, 1));
+    node.approve(&node.funding_spend(&htlc.commitment, 1));
+    for number in 0..100 {
+        invented(&mut node, number, 1);
+        assert!(node.channels.htlc_answers.len() <= 17);
+    }
+    assert!(node.ask(&htlc.well(&node, 1)).1.is_empty(), "known still");
+    assert!(matches!(node.spend(&htlc.well(&node, 1)), Spend::CounterpartyHtlc { .. }));
+}
+
+/// lnd stops after its HTLC transactions were signed and before their commitment was, every tenth time.
+#[test]
+fn a_long_life_with_crashes_is_never_refused() {
+    let mut node = Node::with_channel(540_000);
+    for number in 1..1_000u64 {
+        let script = offered(&node, false, true);
+        let on = |amount: u64| {
+            let output = pays(amount, &script.to_p2wsh());
+            let commitment = node.commitment_tx(number, 500_000, &[output]);
+            Htlc { script: script.clone(), commitment, vout: 2 }
+        };
+        let request = |htlc: &Htlc| {
+            let tx =
+                transaction(&[(htlc.outpoint(), 1)], vec![pays(1_000, &delayed_script(number))], 700_000);
+            htlc.request(&node, &tx, 0x83)
+        };
+        let (lost, htlc) = (on(30_000), on(40_000));
+        let (lost, asked) = (request(&lost), request(&htlc));
+        if number % 10 == 0 {
+            node.approve(&lost);
+        }
+        node.approve(&asked);
+        node.approve(&node.funding_spend(&htlc.commitment, 1));
+        assert!(node.channels.htlc_answers.len() <= 17, "{number}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub struct ChannelState {
     guaranteed_sat: u64,
     exposure_sat: u64,
     provisional_sat: u64,
+    claims_overdue_sat: u64,
     their_number: Option<u64>,
     our_number: Option<u64>,
     closing: bool,
@@ -46,6 +47,7 @@ impl From<v1::Channel> for ChannelState {
             guaranteed_sat: channel.guaranteed_sat,
             exposure_sat: channel.exposure_sat,
             provisional_sat: channel.provisional_sat,
+            claims_overdue_sat: channel.claims_overdue_sat,
             their_number: channel.their_number,
             our_number: channel.our_number,
             closing: channel.closing,
@@ -75,8 +77,12 @@ impl ChannelState {
             (true, true) => "closing".to_owned(),
             (true, false) => "open".to_owned(),
         };
+        let overdue = match self.claims_overdue_sat {
+            0 => String::new(),
+            claims => format!("\n  claims of {} overdue: is lnd at work, and the peer there?", sat(claims)),
+        };
         format!(
-            "{}  node {}  {}  {}\n  ours {} of {}, guaranteed {}; commitment {}, {} HTLCs",
+            "{}  node {}  {}  {}\n  ours {} of {}, guaranteed {}; commitment {}, {} HTLCs{overdue}",
             plain(&self.channel),
             plain(&self.node),
             plain(&self.tier),
