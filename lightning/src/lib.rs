@@ -11,6 +11,7 @@ pub mod classify;
 #[cfg(test)]
 mod fixture;
 pub mod messages;
+pub mod preflight;
 pub mod psbt;
 pub mod script;
 pub mod vls;

@@ -34,6 +34,19 @@ pub fn estimate(request: &SignRequest) -> Weight {
     Weight::from_wu_usize(base + 2 + witnesses)
 }
 
+/// Witness of the wallet's smallest input that needs a key and a signature.
+pub(crate) const WALLET_WITNESS: usize = COUNT + SIGNATURE + KEY;
+/// Witness of a 2-of-2, whose script has 71 bytes (BOLT 3).
+pub(crate) const FUNDING_WITNESS: usize = COUNT + 1 + 2 * SIGNATURE + 1 + 71;
+
+/// Weight, in whole virtual bytes, of a transaction not made yet: one input, and outputs to these scripts.
+pub(crate) fn foreseen<'a>(scripts: impl Iterator<Item = &'a Script>, witness: usize) -> Weight {
+    let outputs: usize = scripts.map(|script| 8 + length(script.len()) + script.len()).sum();
+    // Version, counts, outpoint with its empty script_sig and sequence, lock time.
+    let base = 4 + 1 + (36 + 1 + 4) + 1 + outputs + 4;
+    Weight::from_wu_usize((base * 4 + 2 + witness).div_ceil(4) * 4)
+}
+
 fn witness(to_sign: &ToSign) -> usize {
     let script = to_sign.script.len();
     let with_script = |items: usize| COUNT + items + length(script) + script;

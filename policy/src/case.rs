@@ -42,6 +42,8 @@ pub enum Operation {
     SignMessage,
     /// Any of the seven MuSig2 calls.
     Musig2,
+    /// `strongroom.v1.Preflight/Ask`: what would be refused. Uses no key.
+    Preflight,
 }
 
 /// What is asked, by kind.

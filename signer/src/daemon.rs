@@ -11,6 +11,7 @@ use strongroom_proto::signrpc::signer_server::SignerServer;
 use strongroom_proto::strongroom::v1::channels_server::ChannelsServer;
 use strongroom_proto::strongroom::v1::operator_server::OperatorServer;
 use strongroom_proto::strongroom::v1::payments_server::PaymentsServer;
+use strongroom_proto::strongroom::v1::preflight_server::PreflightServer;
 use strongroom_proto::walletrpc::wallet_kit_server::WalletKitServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -23,7 +24,7 @@ use crate::config::{Config, ConfigError, PinFrom};
 use crate::doors::gate::Gate;
 use crate::doors::listener;
 use crate::metrics::Metrics;
-use crate::rpc::{ChannelsDoor, OperatorDoor, PaymentsDoor, SignerDoor, WalletKitDoor};
+use crate::rpc::{ChannelsDoor, OperatorDoor, PaymentsDoor, PreflightDoor, SignerDoor, WalletKitDoor};
 
 /// Why the daemon did not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +208,8 @@ async fn serve_lnd(
         .max_encoding_message_size(usize::MAX);
     let signer = SignerServer::new(SignerDoor::new(appliance.clone()))
         .max_decoding_message_size(limits.max_request_bytes);
+    let preflight = PreflightServer::new(PreflightDoor::new(appliance.clone()))
+        .max_decoding_message_size(limits.max_request_bytes);
     Server::builder()
         .max_concurrent_streams(Some(256))
         .max_frame_size(Some(1 << 20))
@@ -217,6 +220,7 @@ async fn serve_lnd(
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .add_service(Gate::new(wallet, appliance.clone()))
         .add_service(Gate::new(signer, appliance.clone()))
+        .add_service(Gate::new(preflight, appliance.clone()))
         .serve_with_incoming_shutdown(incoming, async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         })

@@ -5,6 +5,7 @@
 
 pub mod bitcoind;
 pub mod clock;
+pub mod companion;
 pub mod day;
 pub mod grpc;
 pub mod lnd;

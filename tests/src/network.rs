@@ -27,12 +27,14 @@ pub struct Plan {
     pub carol: bool,
     /// Strongroom's policy.
     pub policy: PolicyChoice,
+    /// Whether alice lets a companion stand beside her.
+    pub companion: bool,
 }
 
 impl Plan {
     /// Alice and bob, `signer` behind alice, the cautious policy.
     pub fn of(signer: SignerKind) -> Self {
-        Self { signer, record: false, carol: false, policy: PolicyChoice::cautious() }
+        Self { signer, record: false, carol: false, policy: PolicyChoice::cautious(), companion: false }
     }
 }
 
@@ -73,7 +75,12 @@ impl Network {
         if let (Keys::Remote(endpoint, _), Some(recorder)) = (&mut keys, &recorder) {
             *endpoint = recorder.endpoint();
         }
-        let start = |name: &str, keys: &Keys| Lnd::start(name, &dir.join(name), &bitcoind, keys, NODE_LINES);
+        let lines = |name: &str| match name {
+            "alice" if plan.companion => [NODE_LINES, &["rpcmiddleware.enable=true"]].concat(),
+            _ => NODE_LINES.to_vec(),
+        };
+        let start =
+            |name: &str, keys: &Keys| Lnd::start(name, &dir.join(name), &bitcoind, keys, &lines(name));
         // Started side by side: each spends seconds waiting.
         let (alice, bob, carol) = std::thread::scope(|scope| {
             let alice = scope.spawn(|| start("alice", &keys));

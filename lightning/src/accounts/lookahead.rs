@@ -97,9 +97,14 @@ impl Lookahead {
     }
 
     pub(super) fn find(&self, print: &Print) -> Option<u32> {
-        let index = *self.read().indexes.get(print)?;
+        let index = self.peek(print)?;
         self.note_used(index);
         Some(index)
+    }
+
+    /// The same, and the window stays where it is.
+    pub(super) fn peek(&self, print: &Print) -> Option<u32> {
+        self.read().indexes.get(print).copied()
     }
 
     /// Moves the window past `index`, by [`STEP`] keys at most; not at all while another thread moves it, for the

@@ -185,6 +185,11 @@ impl Accounts {
         self.wallet.find(script)
     }
 
+    /// The same of a script that was only asked about: it is not in use, and the lookahead does not move.
+    pub(crate) fn peek_script(&self, script: &Script) -> Option<WalletPath> {
+        self.wallet.peek(script)
+    }
+
     /// Our multisig key `{0/i}` with this compressed form.
     pub fn find_multisig(&self, key: &[u8; 33]) -> Option<KeyLocator> {
         self.find_in_family(KeyLocator::MULTISIG, key)

@@ -60,6 +60,13 @@ impl WalletScripts {
     }
 
     pub(super) fn find(&self, script: &Script) -> Option<WalletPath> {
+        let path = self.peek(script)?;
+        self.note_used(&path);
+        Some(path)
+    }
+
+    /// The same, and the windows stay where they are.
+    pub(super) fn peek(&self, script: &Script) -> Option<WalletPath> {
         let (kind, print) = if let Some(print) = Print::p2wpkh(script) {
             (Kind::P2wpkh, print)
         } else if let Some(print) = Print::p2tr(script) {
@@ -68,7 +75,7 @@ impl WalletScripts {
             (Kind::NestedP2wpkh, Print::p2sh(script)?)
         };
         self.0.iter().filter(|branch| branch.kind == kind).find_map(|b| {
-            let index = b.table.find(&print)?;
+            let index = b.table.peek(&print)?;
             Some(WalletPath { purpose: b.purpose, branch: b.branch, index })
         })
     }

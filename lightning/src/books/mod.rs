@@ -14,7 +14,7 @@ mod histories;
 mod settle;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ use bitcoin::{Amount, OutPoint};
 
 pub use authorization::{Authorization, AuthorizationError};
 pub(crate) use forward::Forward;
+pub(crate) use step::DUST;
 pub use step::{Step, Terms};
 
 /// RIPEMD160 of a payment hash, as commitments show it.

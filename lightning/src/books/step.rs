@@ -33,7 +33,7 @@ pub struct Step {
 }
 
 /// Below this no HTLC has an output (the dust limit of P2WSH, Bitcoin Core's default).
-const DUST: u64 = 330;
+pub(crate) const DUST: u64 = 330;
 
 impl Channels {
     /// The step that a commitment of the peer's makes, `learned` being what [`Channels::classify`] took from it;
@@ -80,7 +80,7 @@ impl Channels {
     }
 
     /// What each new HTLC is paid from: an authorisation of its hash, an incoming HTLC of its hash, or our own.
-    fn cover(
+    pub(crate) fn cover(
         &self,
         channel: &OutPoint,
         offered: &[&PendingHtlc],

@@ -13,11 +13,11 @@ pub(super) const WINDOW: u64 = 86_400;
 
 /// An HTLC on the peer's commitment.
 #[derive(Clone, Copy)]
-pub(super) struct Htlc {
-    pub(super) by_us: bool,
-    pub(super) hash: u8,
-    pub(super) amount: u64,
-    pub(super) cltv: u32,
+pub(crate) struct Htlc {
+    pub(crate) by_us: bool,
+    pub(crate) hash: u8,
+    pub(crate) amount: u64,
+    pub(crate) cltv: u32,
 }
 
 pub(super) fn offer(hash: u8, amount: u64) -> Htlc {
@@ -54,12 +54,12 @@ impl Htlc {
         ScriptBuf::from([&head.concat()[..], &middle, &[0x51, 0xb2, 0x75, 0x68]].concat())
     }
 
-    pub(super) fn output(self, node: &Node) -> TxOut {
+    pub(crate) fn output(self, node: &Node) -> TxOut {
         pays(self.amount, &self.script(node).to_p2wsh())
     }
 
     /// The request for the peer's transaction on output `vout` of `commitment`.
-    pub(super) fn request(self, node: &Node, commitment: &Transaction, vout: u32, to: &ScriptBuf) -> Vec<u8> {
+    pub(crate) fn request(self, node: &Node, commitment: &Transaction, vout: u32, to: &ScriptBuf) -> Vec<u8> {
         let outpoint = OutPoint { txid: commitment.compute_txid(), vout };
         let lock_time = if self.by_us { 0 } else { self.cltv };
         let tx = transaction(&[(outpoint, 1)], vec![pays(self.amount - 1, to)], lock_time);
@@ -68,7 +68,7 @@ impl Htlc {
     }
 }
 
-pub(super) fn hash160(hash: u8) -> [u8; 20] {
+pub(crate) fn hash160(hash: u8) -> [u8; 20] {
     bitcoin::hashes::Hash::to_byte_array(<bitcoin::hashes::ripemd160::Hash as bitcoin::hashes::Hash>::hash(
         &[hash; 32],
     ))

@@ -21,6 +21,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether it lets this client ask beforehand what would be refused.
+    pub fn lets_ask(&self, client: &ClientName, node: &NodeName) -> bool {
+        self.client == *client && self.node.is(node) && self.operations.contains(&Operation::Preflight)
+    }
+
     /// Whether it covers this.
     pub fn covers(&self, client: &ClientName, node: &NodeName, operation: Operation, key: KeyGroup) -> bool {
         self.client == *client

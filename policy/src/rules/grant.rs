@@ -6,7 +6,7 @@
 use super::Rule;
 use crate::case::{Ask, Case, Operation};
 use crate::facts::Facts;
-use crate::key::KeyPath;
+use crate::key::{ClientName, KeyPath, NodeName};
 use crate::key_group::KeyGroup;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
@@ -62,6 +62,18 @@ fn name(operation: Operation) -> &'static str {
         Operation::DeriveSharedKey => "derive-shared-key",
         Operation::SignMessage => "sign-message",
         Operation::Musig2 => "musig2",
+        Operation::Preflight => "preflight",
+    }
+}
+
+impl Policy {
+    /// Why a client may not ask beforehand what a node would be refused; `None` where a grant lets it. Asking uses no
+    /// key, so such a grant names none.
+    pub fn may_not_ask(&self, client: &ClientName, node: &NodeName) -> Option<Violation> {
+        let granted = self.file.grants.iter().any(|grant| grant.lets_ask(client, node));
+        let value = || format!("client {client} asks node {node} for {}", name(Operation::Preflight));
+        (!granted)
+            .then(|| Violation::new(TAG, value(), "what a [[grants]] entry names; there is none for this"))
     }
 }
 
@@ -110,6 +122,19 @@ mod tests {
         assert!(violated(TAG, &policy, &onchain(vec![to_us(1)]), &known()));
         let bob = Case { node: "bob".parse().expect("a name"), ..onchain(vec![to_us(1)]) };
         assert!(!violated(TAG, &policy, &bob, &known()));
+    }
+
+    #[test]
+    fn only_who_was_granted_it_asks_beforehand() {
+        let (alice, name) = ("alice".parse().expect("a name"), |n: &str| n.parse().expect("a name"));
+        for stranger in ["lnd", "invoices"] {
+            let found = cautious().may_not_ask(&name(stranger), &alice);
+            assert_eq!(found.expect("nobody granted it").tag, TAG.0);
+        }
+        assert_eq!(cautious().may_not_ask(&name("companion"), &alice), None);
+        // The right to ask is no right to any key.
+        let signing = Case { client: name("companion"), ..onchain(vec![to_us(1)]) };
+        assert!(violated(TAG, &cautious(), &signing, &known()));
     }
 
     #[test]

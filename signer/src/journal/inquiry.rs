@@ -8,6 +8,7 @@ use strongroom_policy::NodeName;
 use tokio::sync::oneshot;
 
 use super::effects::put_learned;
+use super::preflight::Question;
 use super::thread::Keeper;
 use crate::refusal::Refusal;
 use crate::store::Batch;
@@ -20,6 +21,8 @@ pub enum Inquiry {
     Payments(Option<NodeName>, oneshot::Sender<Vec<KnownPayment>>),
     /// Lets a node make a payment; answered when that is durable, with what is in force, or why not.
     Authorize(NodeName, Box<Authorization>, oneshot::Sender<Result<KnownPayment, String>>),
+    /// What would be refused.
+    Preflight(Box<Question>),
 }
 
 /// A channel in the books of a node.
@@ -64,6 +67,10 @@ impl Keeper {
                     let _ = reply.send(outcome.map(|()| payment));
                 })),
             },
+            Inquiry::Preflight(question) => {
+                let Question { node, client, intent, turn: _turn, reply } = *question;
+                let _ = reply.send(self.preflight(&node, &client, &intent));
+            }
         }
     }
 

@@ -13,6 +13,7 @@ pub(super) fn operation(operation: Operation) -> &'static str {
         Operation::DeriveSharedKey => "derive-shared-key",
         Operation::SignMessage => "sign-message",
         Operation::Musig2 => "musig2",
+        Operation::Preflight => "preflight",
     }
 }
 

@@ -15,6 +15,7 @@ mod keys;
 mod leaves;
 mod ledger;
 mod onchain;
+mod preflight;
 mod reader;
 mod record;
 mod reopen;
@@ -38,6 +39,7 @@ pub use books::BooksReport;
 pub use inquiry::{Inquiry, KnownChannel, KnownPayment};
 pub use job::{Asked, Job, Reply, Subject};
 pub use onchain::{ChainReport, STATES as CHAIN_STATES};
+pub use preflight::{Forecast, Question};
 pub use record::{Decided, Durability};
 
 use crate::chain::{Following, NotHanded, NotTaken, Stand, Update};

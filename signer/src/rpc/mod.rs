@@ -5,6 +5,7 @@ mod export;
 mod musig2;
 mod operator;
 mod payments;
+mod preflight;
 mod signer;
 mod walletkit;
 
@@ -15,6 +16,7 @@ use tonic::Request;
 pub use channels::ChannelsDoor;
 pub use operator::OperatorDoor;
 pub use payments::PaymentsDoor;
+pub use preflight::PreflightDoor;
 pub use signer::SignerDoor;
 pub use walletkit::WalletKitDoor;
 

@@ -23,6 +23,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("strongroom-operator", &["strongroom-proto", "strongroom-audit", "strongroom-policy"]),
+    ("strongroom-companion", &["strongroom-proto"]),
     ("softhsm-setup", &["strongroom-hsm"]),
     (
         "strongroom-tests",

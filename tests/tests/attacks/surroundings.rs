@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 use bitcoin::{Address, Psbt};
 use bytes::BufMut;
 use http::HeaderMap;
+use prost::Message;
+use strongroom_proto::strongroom::v1::preflight_request::What;
+use strongroom_proto::strongroom::v1::{PaymentIntent, PreflightRequest};
 use strongroom_tests::grpc::{Channel, OK, frame};
 use strongroom_tests::lnd::SignerEndpoint;
 use strongroom_tests::load::BenchChannel;
@@ -18,6 +21,8 @@ use crate::forge::{Live, invented, pay, stranger, stranger_p2wsh};
 use crate::made_up::{Coin, both, commitment_zero, fictional, funding_spent, reserve};
 use crate::table::End::{Bounded, Closed, NotEnforceable};
 use crate::table::{Attack, Score};
+
+const PREFLIGHT: &str = "/strongroom.v1.Preflight/Ask";
 
 pub const ROWS: &[Attack] = &[
     Attack {
@@ -33,6 +38,13 @@ pub const ROWS: &[Attack] = &[
         tag: "outflow-window",
         end: Bounded("`outflow-window` of the node that pays the stranger"),
         line: "one node pays another that the allowlist names, and that one pays a stranger",
+    },
+    Attack {
+        name: "companion-signs",
+        tier: "T0",
+        tag: "grant",
+        end: Closed,
+        line: "the companion's macaroon, or one without its right, asks for signatures, or asks what would be refused",
     },
     Attack {
         name: "closing-frees-the-total",
@@ -88,6 +100,22 @@ fn second_node(daemon: &Strongroomd) -> Result<Attacker> {
     Attacker::at(daemon, endpoint, accounts)
 }
 
+/// A right to ask is no right to sign, and the other way round.
+fn companion_signs(row: &Attack, daemon: &Strongroomd, alice: &Attacker) -> Result<()> {
+    let macaroon = daemon.dir().join("companion.macaroon");
+    std::fs::write(&macaroon, hex::decode(daemon.macaroon("companion")?)?)?;
+    let endpoint = SignerEndpoint { macaroon, ..daemon.endpoint() };
+    let companion = Attacker::at(daemon, endpoint, daemon.accounts()?)?;
+    let coin = Coin::new(&companion.keys, "companion's", 1_000_000)?;
+    companion.refused(row, "", &coin.pays(vec![pay(companion.keys.wallet_script(1, 0)?, 999_000)])?)?;
+    let what = What::Payment(PaymentIntent { amount_msat: 1_000, ..PaymentIntent::default() });
+    let question = PreflightRequest { what: Some(what) };
+    alice.refused_call(row, "for preflight", PREFLIGHT, &question)?;
+    let answer = companion.ask(PREFLIGHT, &question.encode_to_vec())?;
+    ensure!(answer.code == OK, "the companion may not ask: {}", answer.message);
+    Ok(())
+}
+
 /// Pays strangers 900,000 sat at a time until refused as the row says, and answers what went.
 fn withdraw(row: &Attack, a: &Attacker, label: &str) -> Result<u64> {
     let mut taken = 0;
@@ -119,6 +147,7 @@ pub fn run(score: &mut Score, dir: &Path) -> Result<()> {
         alice.signed("alice's half", &both(pair, 0, 1_000, outputs.clone())?)?;
         carol.refused(row, "", &both(pair, 1, 1_000, outputs)?)
     });
+    score.case("companion-signs", |row| companion_signs(row, &daemon, &alice));
     score.case("withheld-crowd", |row| withheld_crowd(row, &alice, &carol));
     score.case("closing-frees-the-total", |row| {
         for index in [10, 11] {

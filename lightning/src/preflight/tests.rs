@@ -1,0 +1,244 @@
+//! What is foreseen, held against the shipped policy. What must be refused comes first.
+
+use bitcoin::hashes::{Hash as _, ripemd160};
+use bitcoin::{Amount, OutPoint, ScriptBuf};
+use strongroom_policy::{Ask, Case, ChannelUpdate, Facts, Network, Operation, Policy, Profile, SpendAsk};
+
+use super::{Closing, Foreseen, Foresight, Intent, NewChannel, Opening, Payment, WalletPayment};
+use crate::books::{Authorization, Terms};
+use crate::classify::tests::channel::*;
+use crate::fixture::*;
+
+const NOW: u64 = 1_700_000_000;
+const TERMS: Terms = Terms { funded_by_us: true, now: NOW, window: 86_400 };
+
+/// The shipped policy, with limits that a channel of 1,000,000 sat can reach.
+fn policy(change: (&str, &str)) -> Policy {
+    let text = Profile::Cautious
+        .render(Network::Regtest)
+        .replace("max_unauthorized_htlc_sat = 1_000_000", "max_unauthorized_htlc_sat = 100_000")
+        .replace(change.0, change.1);
+    Policy::from_toml(&text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn cautious() -> Policy {
+    policy(("", ""))
+}
+
+/// What the journal would add for a node that has done nothing yet.
+fn decide(
+    policy: &Policy,
+    node: &Node,
+    ask: SpendAsk,
+    update: Option<ChannelUpdate>,
+    of: &Foreseen,
+) -> Vec<String> {
+    let channel = ask.inputs[0].outpoint;
+    let facts = Facts {
+        now: NOW,
+        update,
+        channel_known: node.channels.is_known(&channel),
+        channel_capacity: node.channels.capacity(&channel),
+        channel_balance: node.channels.balance(&channel).unwrap_or(Amount::ZERO),
+        channels_total: node.channels.open_capacity(),
+        open_reservations: node.channels.open_reservations() + of.reservations,
+        funded_by_us: of.funded_by_us,
+        ..Facts::default()
+    };
+    let case = Case {
+        node: "alice".parse().expect("a name"),
+        client: "companion".parse().expect("a name"),
+        operation: Operation::SignPsbt,
+        ask: Ask::Spend(ask),
+    };
+    policy.decide(&case, &facts).enforced.into_iter().map(|violation| violation.tag).collect()
+}
+
+fn foresee(node: &Node, intent: Intent) -> Foresight {
+    let before = node.accounts.marks();
+    let foresight = node.channels.foresee(&intent, &node.accounts, TERMS);
+    assert_eq!(node.accounts.marks(), before, "a question moved the lookahead");
+    foresight
+}
+
+/// The rules that are certain to be broken.
+fn broken_by(policy: &Policy, node: &Node, intent: Intent) -> Vec<String> {
+    let certain = foresee(node, intent).certain;
+    let tags = certain.iter().flat_map(|of| decide(policy, node, of.ask.clone(), of.update.clone(), of));
+    tags.collect()
+}
+
+fn pay(sat: u64) -> Payment {
+    Payment { hash: Some([1; 32]), amount_msat: sat * 1_000, max_fee_msat: 0, max_part_msat: None }
+}
+
+fn payment(payment: Payment) -> Intent {
+    Intent::Payment(payment)
+}
+
+fn leave(amount: u64) -> Authorization {
+    Authorization {
+        payment_hash: [1; 32],
+        amount: sat(amount),
+        max_attempts: 1,
+        expires: NOW + 60,
+        created: NOW,
+        label: String::new(),
+        offered: Amount::ZERO,
+    }
+}
+
+#[test]
+fn a_payment_above_a_limit_is_foreseen() {
+    let node = Node::with_channel(500_000);
+    assert_eq!(broken_by(&cautious(), &node, payment(pay(100_001))), ["payment-amount"]);
+    let amp = Payment { hash: None, ..pay(100_001) };
+    assert_eq!(broken_by(&cautious(), &node, payment(amp)), ["payment-amount"]);
+    let leave_for_all = policy(("require_authorization = false", "require_authorization = true"));
+    assert_eq!(broken_by(&leave_for_all, &node, payment(pay(400))), ["payment-authorization"]);
+    let window =
+        policy(("max_unauthorized_in_window_sat = 10_000_000", "max_unauthorized_in_window_sat = 150_000"));
+    let parts = Payment { max_part_msat: Some(100_000_000), ..pay(150_001) };
+    assert_eq!(broken_by(&window, &node, payment(parts)), ["payment-window"]);
+    // HTLCs too small for an output leave without a trace.
+    let dust = policy(("max_unexplained_in_window_sat = 1_000_000", "max_unexplained_in_window_sat = 999"));
+    let crumbs = Payment { max_part_msat: Some(100_000), ..pay(1_000) };
+    assert_eq!(broken_by(&dust, &node, payment(crumbs)), ["unexplained-outflow"]);
+}
+
+#[test]
+fn more_than_was_authorised_is_foreseen_and_the_fee_only_as_possible() {
+    let mut node = Node::with_channel(500_000);
+    node.authorize(leave(200_000), NOW);
+    assert_eq!(broken_by(&cautious(), &node, payment(pay(200_001))), ["payment-authorization"]);
+    assert_eq!(broken_by(&cautious(), &node, payment(pay(200_000))), [""; 0]);
+    let foresight = foresee(&node, payment(Payment { max_fee_msat: 9_000, ..pay(200_000) }));
+    let [(when, of)] = &foresight.possible[..] else { panic!("{foresight:?}") };
+    assert!(when.contains("9 sat"), "{when}");
+    let tags = decide(&cautious(), &node, of.ask.clone(), of.update.clone(), of);
+    assert_eq!(tags, ["payment-authorization"]);
+}
+
+#[test]
+fn what_fits_is_not_refused_beforehand() {
+    let node = Node::with_channel(500_000);
+    let parts = Payment { max_part_msat: Some(100_000_000), ..pay(250_000) };
+    // No HTLC is larger than the balance that it is paid from.
+    let poor = Node::with_channel(90_000);
+    for (node, intent) in
+        [(&node, pay(100_000)), (&node, parts), (&poor, pay(180_000)), (&Node::new(), pay(900_000))]
+    {
+        assert_eq!(broken_by(&cautious(), node, payment(intent)), [""; 0], "{intent:?}");
+    }
+    assert!(foresee(&Node::new(), payment(pay(1))).unchecked[0].contains("no channel"));
+}
+
+#[test]
+fn what_is_foreseen_is_what_the_step_is() {
+    use crate::books::tests::{Htlc, hash160};
+    let mut node = Node::with_channel(500_000);
+    let htlc = Htlc { by_us: true, hash: 1, amount: 150_000, cltv: 700_000 };
+    let commitment = node.commitment_tx(1, 350_000, &[htlc.output(&node)]);
+    node.approve(&htlc.request(&node, &commitment, 2, &delayed_script(1)));
+    let (ask, learned) = node.ask(&node.funding_spend(&commitment, 1));
+    let real = node.channels.step(&ask, &learned, TERMS).expect("a step").update;
+    let foreseen = foresee(&node, payment(pay(150_000))).certain.remove(0);
+    // Its timeout depends on the route.
+    let mut update = foreseen.update.expect("a step");
+    update.offered[0].cltv_expiry = 700_000;
+    assert_eq!(update, real);
+    assert_eq!(hash160(1), ripemd160::Hash::hash(&[1; 32]).to_byte_array());
+}
+
+fn wallet_payment(script: &ScriptBuf, amount: u64) -> WalletPayment {
+    WalletPayment { outputs: vec![(script.clone(), sat(amount))], fee_rate: Some(1_250), all: false }
+}
+
+#[test]
+fn wallet_payments_are_held_to_their_limits() {
+    let node = Node::new();
+    let (stranger, own) = (stranger(5), node.wallet_script(0, 3));
+    let broken = |payment| broken_by(&cautious(), &node, Intent::Wallet(payment));
+    assert_eq!(broken(wallet_payment(&stranger, 1_000_001)), ["outflow-per-transaction"]);
+    assert_eq!(
+        broken(WalletPayment { fee_rate: Some(301 * 250), ..wallet_payment(&stranger, 9) }),
+        ["fee-rate"]
+    );
+    assert_eq!(broken(WalletPayment { fee_rate: Some(u64::MAX), ..wallet_payment(&own, 9) })[0], "fee-cap");
+    let many =
+        WalletPayment { outputs: vec![(stranger.clone(), sat(600_000)); 2], ..wallet_payment(&own, 1) };
+    assert_eq!(broken(many), ["outflow-per-transaction"]);
+    assert_eq!(broken(wallet_payment(&own, 900_000_000)), [""; 0]);
+    let highest = WalletPayment { fee_rate: Some(300 * 250), ..wallet_payment(&stranger, 1_000_000) };
+    assert_eq!(broken(highest), [""; 0]);
+    let all = WalletPayment { all: true, fee_rate: None, ..wallet_payment(&stranger, 0) };
+    assert!(foresee(&node, Intent::Wallet(all)).unchecked.iter().any(|what| what.contains("whole wallet")));
+    // While a reservation is open such an output may be a channel's, as it is when it is asked for.
+    let mut opening = Node::new();
+    opening.reserve(0);
+    let broken = broken_by(&cautious(), &opening, Intent::Wallet(wallet_payment(&stranger, 1_000_001)));
+    assert_eq!(broken, [""; 0]);
+}
+
+fn opening(capacity: u64, push: u64) -> Opening {
+    let channel = NewChannel { capacity: Some(sat(capacity)), push: sat(push) };
+    Opening { channels: vec![channel], fee_rate: Some(1_250), funded_elsewhere: false }
+}
+
+#[test]
+fn openings_are_held_to_the_caps() {
+    let node = Node::with_channel(500_000);
+    let broken = |policy: &Policy, opening| broken_by(policy, &node, Intent::Open(opening));
+    // The funding transaction and the first commitment both break it.
+    let twice = |tag: &'static str| [tag, tag];
+    assert_eq!(broken(&cautious(), opening(16_777_216, 0)), twice("channel-capacity"));
+    let total = policy(("max_total_sat = 500_000_000", "max_total_sat = 2_999_999"));
+    assert_eq!(broken(&total, opening(2_000_000, 0)), twice("channels-total"));
+    let unmatched =
+        policy(("max_unmatched_funding_sat = 33_554_430", "max_unmatched_funding_sat = 1_999_999"));
+    assert_eq!(broken(&unmatched, opening(2_000_000, 0)), ["unmatched-funding"]);
+    assert_eq!(broken(&cautious(), opening(5_000_000, 1_000_001)), ["outflow-per-transaction"]);
+    let five = Opening { channels: opening(100_000, 0).channels.repeat(5), ..opening(1, 0) };
+    assert_eq!(broken(&cautious(), five), ["unmatched-funding"]);
+    assert_eq!(broken(&cautious(), opening(16_777_215, 1_000_000)), [""; 0]);
+    let elsewhere = Opening { funded_elsewhere: true, ..opening(16_777_216, 0) };
+    assert_eq!(broken(&cautious(), elsewhere), ["channel-capacity"]);
+    let most = NewChannel { capacity: None, push: Amount::ZERO };
+    let foresight = foresee(&node, Intent::Open(Opening { channels: vec![most], ..opening(1, 0) }));
+    assert!(foresight.certain.is_empty() && foresight.unchecked[0].contains("capacity"), "{foresight:?}");
+}
+
+fn closing(node: &Node, to: Option<ScriptBuf>) -> Closing {
+    Closing { channel: node.funding_outpoint(), force: false, to, fee_rate: Some(1_250) }
+}
+
+#[test]
+fn closes_pay_us_and_are_of_channels_that_are_known() {
+    let node = Node::with_channel(500_000);
+    let broken = |closing| broken_by(&cautious(), &node, Intent::Close(closing));
+    assert_eq!(broken(closing(&node, Some(stranger(5)))), ["mutual-close-balance"]);
+    let steep = Closing { fee_rate: Some(1_201 * 250), ..closing(&node, None) };
+    assert!(broken(steep).contains(&"fee-rate".to_owned()));
+    for force in [false, true] {
+        let unknown = Closing { channel: OutPoint::null(), force, ..closing(&node, None) };
+        assert_eq!(broken(unknown), ["channel-known"], "{force}");
+    }
+    for to in [None, Some(node.wallet_script(0, 2))] {
+        assert_eq!(broken(closing(&node, to)), [""; 0]);
+    }
+    assert_eq!(broken(Closing { force: true, ..closing(&node, None) }), [""; 0]);
+}
+
+#[test]
+fn a_force_close_counts_as_one_once_the_channel_was_used() {
+    let mut node = Node::with_channel(500_000);
+    let none = policy((
+        "max_force_close_value_in_window_sat = 100_000_000",
+        "max_force_close_value_in_window_sat = 1",
+    ));
+    let force = |node: &Node| Intent::Close(Closing { force: true, ..closing(node, None) });
+    assert_eq!(broken_by(&none, &node, force(&node)), [""; 0]);
+    let theirs = node.commitment(1, 500_000, &[]);
+    node.approve(&theirs);
+    assert_eq!(broken_by(&none, &node, force(&node)), ["force-close-value"]);
+}

@@ -1,0 +1,224 @@
+//! What would be refused, asked before lnd begins: `strongroom.v1.Preflight`, at the door that lnd calls.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bitcoin::{Address, Amount, OutPoint, ScriptBuf};
+use prost::Message as _;
+use strongroom_lightning::preflight::{self, Intent};
+use strongroom_policy::{Network, Operation, Violation};
+use strongroom_proto::strongroom::v1::destination::To;
+use strongroom_proto::strongroom::v1::preflight_request::What;
+use strongroom_proto::strongroom::v1::preflight_server::Preflight;
+use strongroom_proto::strongroom::v1::{
+    CloseIntent, Destination, OpenIntent, PaymentIntent, PreflightAnswer, PreflightRequest,
+    PreflightViolation, WalletIntent,
+};
+use tokio::sync::oneshot;
+use tonic::{Request, Response, Status};
+
+use super::admitted;
+use super::signer::malformed;
+use crate::appliance::Appliance;
+use crate::journal::{Forecast, Inquiry, Question};
+use crate::line::Client;
+use crate::refusal::Refusal;
+use crate::share::BIG;
+
+/// Answers the companion.
+pub struct PreflightDoor {
+    appliance: Arc<Appliance>,
+}
+
+impl PreflightDoor {
+    /// The door to `appliance`.
+    pub fn new(appliance: Arc<Appliance>) -> Self {
+        Self { appliance }
+    }
+
+    async fn forecast(&self, client: &Client, asked: PreflightRequest) -> Result<Forecast, Refusal> {
+        let limit_ms = self.appliance.limits().deadline_ms;
+        let deadline = (Instant::now() + Duration::from_millis(limit_ms)).into();
+        let late = || Refusal::Late { limit_ms };
+        let node = self.appliance.node(&client.node)?;
+        // One big question of a client at a time, as with requests.
+        if asked.encoded_len() >= BIG {
+            tokio::time::timeout_at(deadline, client.turn.alone()).await.map_err(|_| late())?;
+        }
+        let (reply, forecast) = oneshot::channel();
+        let intent = intent(asked, self.appliance.policy().0.network())?;
+        let (node_name, turn) = (client.node.clone(), client.turn.clone());
+        let question = Question { node: node_name, client: client.name.clone(), intent, turn, reply };
+        node.journal().ask(Inquiry::Preflight(Box::new(question)))?;
+        match tokio::time::timeout_at(deadline, forecast).await {
+            Ok(Ok(forecast)) => forecast,
+            Ok(Err(_)) => Err(Refusal::Internal("the journal dropped the question".to_owned())),
+            Err(_) => Err(late()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Preflight for PreflightDoor {
+    async fn ask(&self, request: Request<PreflightRequest>) -> Result<Response<PreflightAnswer>, Status> {
+        let (client, asked) = admitted(request)?;
+        match self.forecast(&client, asked).await {
+            Ok(Forecast { violations, not_checked }) => {
+                let allowed = violations.is_empty();
+                let violations = violations.into_iter().map(violation).collect();
+                Ok(Response::new(PreflightAnswer { allowed, violations, not_checked }))
+            }
+            Err(refusal) => {
+                if let (Refusal::Denied(_) | Refusal::Malformed(_), Ok(journal)) =
+                    (&refusal, self.appliance.journal())
+                {
+                    journal.turned_away(&client, Operation::Preflight, &refusal);
+                }
+                Err(refusal.into())
+            }
+        }
+    }
+}
+
+fn violation(found: Violation) -> PreflightViolation {
+    let message = found.to_string();
+    PreflightViolation { tag: found.tag, value: found.value, limit: found.limit, message }
+}
+
+/// More outputs than this no transaction that nodes relay can have.
+const MOST_OUTPUTS: usize = 3_500;
+/// Channels that one transaction opens; each is a case of its own.
+const MOST_CHANNELS: usize = 100;
+
+/// What is asked, or why it cannot be read.
+fn intent(asked: PreflightRequest, network: Network) -> Result<Intent, Refusal> {
+    match asked.what {
+        None => Err(malformed("nothing is asked")),
+        Some(What::Payment(asked)) => payment(&asked),
+        Some(What::Wallet(asked)) => wallet(&asked, network),
+        Some(What::Open(asked)) => open(&asked),
+        Some(What::Close(asked)) => close(&asked, network),
+    }
+}
+
+fn payment(asked: &PaymentIntent) -> Result<Intent, Refusal> {
+    let hash = match asked.payment_hash.len() {
+        0 => None,
+        given => {
+            let wrong = |_| malformed(format!("a payment hash of {given} bytes; allowed: 32, or none"));
+            Some(asked.payment_hash.as_slice().try_into().map_err(wrong)?)
+        }
+    };
+    Ok(Intent::Payment(preflight::Payment {
+        hash,
+        amount_msat: asked.amount_msat,
+        max_fee_msat: asked.max_fee_msat,
+        max_part_msat: (asked.max_part_msat > 0).then_some(asked.max_part_msat),
+    }))
+}
+
+fn wallet(asked: &WalletIntent, network: Network) -> Result<Intent, Refusal> {
+    let count = asked.outputs.len();
+    if count == 0 || count > MOST_OUTPUTS || (asked.all && count != 1) {
+        let allowed = if asked.all { 1 } else { MOST_OUTPUTS };
+        return Err(malformed(format!("{count} outputs; allowed: 1 to {allowed}")));
+    }
+    let read = |output: &Destination| {
+        let script = match &output.to {
+            None => return Err(malformed("an output without destination")),
+            Some(To::Address(text)) => script(text, network)?,
+            Some(To::Script(bytes)) => ScriptBuf::from(bytes.clone()),
+        };
+        Ok((script, Amount::from_sat(output.amount_sat)))
+    };
+    let outputs = asked.outputs.iter().map(read).collect::<Result<_, Refusal>>()?;
+    Ok(Intent::Wallet(preflight::WalletPayment { outputs, fee_rate: rate(asked.sat_per_kw), all: asked.all }))
+}
+
+fn open(asked: &OpenIntent) -> Result<Intent, Refusal> {
+    let count = asked.channels.len();
+    if count == 0 || count > MOST_CHANNELS {
+        return Err(malformed(format!("{count} channels; allowed: 1 to {MOST_CHANNELS}")));
+    }
+    let channels = asked.channels.iter().map(|channel| preflight::NewChannel {
+        capacity: (channel.capacity_sat > 0).then(|| Amount::from_sat(channel.capacity_sat)),
+        push: Amount::from_sat(channel.push_sat),
+    });
+    Ok(Intent::Open(preflight::Opening {
+        channels: channels.collect(),
+        fee_rate: rate(asked.sat_per_kw),
+        funded_elsewhere: asked.funded_elsewhere,
+    }))
+}
+
+fn close(asked: &CloseIntent, network: Network) -> Result<Intent, Refusal> {
+    let channel = OutPoint::from_str(&asked.channel)
+        .map_err(|e| malformed(format!("channel {:?}: {e}; allowed: txid:index", asked.channel)))?;
+    let to = (!asked.address.is_empty()).then(|| script(&asked.address, network)).transpose()?;
+    let fee_rate = rate(asked.sat_per_kw);
+    Ok(Intent::Close(preflight::Closing { channel, force: asked.force, to, fee_rate }))
+}
+
+fn rate(sat_per_kw: u64) -> Option<u64> {
+    (sat_per_kw > 0).then_some(sat_per_kw)
+}
+
+/// The output script of an address of this network.
+fn script(text: &str, network: Network) -> Result<ScriptBuf, Refusal> {
+    let wrong = |why: String| malformed(format!("address {text:?}: {why}"));
+    let address = Address::from_str(text).map_err(|e| wrong(e.to_string()))?;
+    // Simnet's addresses are none that others know.
+    let network = network.address_network().ok_or_else(|| wrong(format!("none is known on {network}")))?;
+    Ok(address.require_network(network).map_err(|e| wrong(e.to_string()))?.script_pubkey())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(what: What) -> String {
+        let asked = PreflightRequest { what: Some(what) };
+        match intent(asked, Network::Regtest) {
+            Err(refusal @ Refusal::Malformed(_)) => refusal.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn to(address: &str) -> Destination {
+        Destination { to: Some(To::Address(address.to_owned())), amount_sat: 5 }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_question() {
+        assert!(matches!(
+            intent(PreflightRequest { what: None }, Network::Regtest),
+            Err(Refusal::Malformed(_))
+        ));
+        let mainnet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+        let wallet = |outputs, all| What::Wallet(WalletIntent { outputs, all, sat_per_kw: 0 });
+        let short = PaymentIntent { payment_hash: vec![1; 31], ..PaymentIntent::default() };
+        for (what, says) in [
+            (What::Payment(short), "31 bytes"),
+            (wallet(vec![], false), "0 outputs"),
+            (wallet(vec![to(mainnet); 3_501], false), "3501 outputs"),
+            (wallet(vec![Destination { to: None, amount_sat: 5 }], false), "without destination"),
+            (wallet(vec![to(mainnet)], false), "address"),
+            (wallet(vec![to("nobody")], false), "\"nobody\""),
+            (wallet(vec![to(mainnet); 2], true), "allowed: 1 to 1"),
+            (What::Open(OpenIntent::default()), "0 channels"),
+            (What::Close(CloseIntent { channel: "x:0".into(), ..CloseIntent::default() }), "txid:index"),
+        ] {
+            let text = refused(what);
+            assert!(text.contains(says), "{text}");
+        }
+    }
+
+    #[test]
+    fn zero_means_not_known() {
+        let open = OpenIntent { channels: vec![Default::default()], ..OpenIntent::default() };
+        let asked = PreflightRequest { what: Some(What::Open(open)) };
+        let Ok(Intent::Open(opening)) = intent(asked, Network::Regtest) else { panic!("it can be read") };
+        assert_eq!((opening.fee_rate, opening.channels[0].capacity), (None, None));
+    }
+}
