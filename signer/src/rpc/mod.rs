@@ -15,7 +15,7 @@ use tonic::Request;
 
 pub use channels::ChannelsDoor;
 pub use operator::OperatorDoor;
-pub use payments::PaymentsDoor;
+pub use payments::{PaymentsDoor, authorization};
 pub use preflight::PreflightDoor;
 pub use signer::SignerDoor;
 pub use walletkit::WalletKitDoor;

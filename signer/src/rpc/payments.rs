@@ -43,7 +43,7 @@ impl Payments for PaymentsDoor {
         let asked = request.into_inner();
         let node = asked.node.parse().map_err(|e| Status::invalid_argument(format!("{e}")))?;
         let (policy, _, _) = self.appliance.policy();
-        let wanted = wanted(&asked, policy.network(), unix_now())?;
+        let wanted = authorization(&asked, policy.network(), unix_now())?;
         let (reply, outcome) = oneshot::channel();
         self.appliance.journal()?.ask(Inquiry::Authorize(node, Box::new(wanted), reply))?;
         let outcome = outcome.await.map_err(|_| Status::failed_precondition("the journal is closing"))?;
@@ -62,8 +62,8 @@ impl Payments for PaymentsDoor {
     }
 }
 
-/// The authorisation asked for; `now` in Unix seconds.
-fn wanted(asked: &AuthorizeRequest, network: Network, now: u64) -> Result<Authorization, Status> {
+/// The authorisation asked for, by a payment's hash or by an invoice of `network`; `now` in Unix seconds.
+pub fn authorization(asked: &AuthorizeRequest, network: Network, now: u64) -> Result<Authorization, Status> {
     let bad = |why: String| Status::invalid_argument(why);
     let (payment_hash, amount, lasts) = match asked.what.as_ref() {
         None => return Err(bad("neither an invoice nor a payment hash".to_owned())),

@@ -6,6 +6,7 @@ pub mod arrows;
 pub mod code;
 pub mod documents;
 pub mod files;
+pub mod fuzz;
 pub mod leftovers;
 pub mod manifest;
 pub mod policy_list;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use strongroom_house::{Tree, approved, arrows, documents, files, leftovers, policy_list, rooms};
+use strongroom_house::{Tree, approved, arrows, documents, files, fuzz, leftovers, policy_list, rooms};
 
 fn tree() -> Tree {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -33,6 +33,11 @@ fn approval_is_made_once_and_used_once() {
 #[test]
 fn files_are_short_and_named() {
     none(&files::check(&tree()));
+}
+
+#[test]
+fn fuzz_targets_are_built_of_what_ships() {
+    none(&fuzz::check(&tree()));
 }
 
 #[test]
