@@ -57,6 +57,7 @@ impl Keeper {
             funded_by_us: funded > Amount::ZERO,
             now: self.now(),
             window: self.policy.window().seconds(),
+            claim_seconds: self.policy.claim_seconds(),
         };
         let foresight = books.channels.foresee(intent, &books.accounts, terms);
         let mut forecast = Forecast { not_checked: foresight.unchecked, ..Forecast::default() };
