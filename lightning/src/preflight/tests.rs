@@ -10,7 +10,7 @@ use crate::classify::tests::channel::*;
 use crate::fixture::*;
 
 const NOW: u64 = 1_700_000_000;
-const TERMS: Terms = Terms { funded_by_us: true, now: NOW, window: 86_400 };
+const TERMS: Terms = Terms { funded_by_us: true, now: NOW, window: 86_400, claim_seconds: 600 };
 
 /// The shipped policy, with limits that a channel of 1,000,000 sat can reach.
 fn policy(change: (&str, &str)) -> Policy {
