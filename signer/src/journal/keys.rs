@@ -1,4 +1,4 @@
-//! Names of the journal's records in the store: one letter for the kind, then what it is of.
+//! Names of the journal's records in the store: one letter for the kind, then what it is of. `K` is the macaroons'.
 //!
 //! Names are not sealed, only values are: a thief of the disk learns txids and outpoints, which the chain tells too.
 
@@ -36,7 +36,7 @@ pub(super) fn transaction(node: &NodeName, txid: &Txid) -> Vec<u8> {
 
 /// A commitment never to be signed: HTLC transactions of it were, and are kept no longer.
 pub(super) fn tombstone(node: &NodeName, commitment: &Txid) -> Vec<u8> {
-    [b"K", node.as_str().as_bytes(), &[0], commitment.as_byte_array().as_slice()].concat()
+    [b"G", node.as_str().as_bytes(), &[0], commitment.as_byte_array().as_slice()].concat()
 }
 
 /// A transaction that was charged → the kind of spend it was charged as.
