@@ -129,6 +129,7 @@ mod tests {
             leaf(0),
             digest(&node, &client, &[0; 32]),
             transaction(&node, &txid),
+            tombstone(&node, &txid),
             charged(&node, &txid),
             amount(&outpoint),
             pinned(&node, &outpoint),
