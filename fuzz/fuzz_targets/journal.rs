@@ -40,8 +40,10 @@ fn run(input: &[u8]) {
         assert_eq!(head.to_text(), text);
         assert!(head_line(&head).len() < LEAF_BYTES_MAX);
     }
-    recorded(Event::Stopped { reason: text.repeat(64) });
-    recorded(Event::Unsealed { nodes: vec![text.to_owned(); 256] });
+    // Large enough to be cut to size.
+    let some: String = text.chars().take(200).collect();
+    recorded(Event::Stopped { reason: some.repeat(400) });
+    recorded(Event::Unsealed { nodes: vec![some; 400] });
 }
 
 /// An event that is recorded fits a leaf, and is read again.
