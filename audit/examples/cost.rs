@@ -35,6 +35,8 @@ fn main() {
         observed: vec![],
         policy: Digest([2; 32]),
         durability: Durability::Flushed,
+        tier: Some("T0".into()),
+        checks: Some(2),
     });
     let rounds = 200_000_u32;
     let events = vec![event; rounds as usize];

@@ -67,6 +67,15 @@ pub enum Event {
         /// Rules that only observe.
         observed_rules: Vec<String>,
     },
+    /// What decisions under the policy just loaded stand on. They name this leaf by its index.
+    ChecksInForce {
+        /// SHA256 of the policy file.
+        policy: Digest,
+        /// What is known of channels, as `T0`: LND's requests alone.
+        tier: String,
+        /// One entry for each kind of request.
+        checks: Vec<Checks>,
+    },
     /// A macaroon was made.
     MacaroonMinted {
         /// Its id (not a secret).
@@ -214,6 +223,7 @@ impl Event {
             Event::Sealed { .. } => "sealed",
             Event::NodeAdded { .. } => "node-added",
             Event::PolicyLoaded { .. } => "policy-loaded",
+            Event::ChecksInForce { .. } => "checks-in-force",
             Event::MacaroonMinted { .. } => "macaroon-minted",
             Event::MacaroonRevoked { .. } => "macaroon-revoked",
             Event::PaymentAuthorized { .. } => "payment-authorized",
@@ -254,6 +264,51 @@ pub struct Decision {
     pub policy: Digest,
     /// When the record was safe on disk, seen from the answer.
     pub durability: Durability,
+    /// What was known of the channel, as `T0`; absent in leaves from before there were tiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// Index of the [`Event::ChecksInForce`] that lists, for this kind of request, what was enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<u64>,
+}
+
+impl Decision {
+    /// The kind of what was asked, as [`Checks::class`] has it; `None` for what was not understood.
+    pub fn class(&self) -> Option<String> {
+        let kind = match &self.what {
+            Ask::Spend(spend) => &spend.kind,
+            Ask::Message { kind, .. } => kind,
+            Ask::Ecdh { purpose, .. } => purpose,
+            Ask::Musig2 { .. } => return Some("musig2 musig2".to_owned()),
+            Ask::Malformed { .. } => return None,
+        };
+        Some(format!("{} {kind}", self.operation))
+    }
+}
+
+/// What a decision on one kind of request stands on, by the names of rules: ours, and VLS's, which begin with `policy-`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checks {
+    /// Operation and kind, as `sign-psbt counterparty-commitment`.
+    pub class: String,
+    /// A violation refuses.
+    pub enforced: Vec<String>,
+    /// The same, as far as POLICY.md says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partly: Vec<String>,
+    /// A violation is written down, and refuses nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
+    /// Asked, but the policy, or a bitcoind that is not there, leaves nothing to refuse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
+    /// VLS's rules in whose place rules of ours stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_ours: Vec<String>,
+    /// VLS's rules that nothing holds at this tier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_enforceable: Vec<String>,
 }
 
 /// What was answered.
@@ -324,6 +379,9 @@ pub struct Gossip {
     pub until: u64,
     /// Policy they were decided under.
     pub policy: Digest,
+    /// Index of the [`Event::ChecksInForce`] that lists what was enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<u64>,
     /// Counts, one entry per class, in order of name.
     pub classes: Vec<ClassTally>,
     /// Refusals beyond those that have leaves of their own, one entry per class, in order of name.

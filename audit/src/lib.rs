@@ -28,7 +28,7 @@ pub use ask::{Ask, SignedInput, Spend};
 pub use chain::{Chain, Origin, OriginError, Recorded};
 pub use digest::{ChainHash, Digest, DigestError, LeafHash};
 pub use event::{
-    Charge, ClassTally, Decision, Durability, Event, Gossip, RefusedTally, TurnedAwayTally, Verdict,
+    Charge, Checks, ClassTally, Decision, Durability, Event, Gossip, RefusedTally, TurnedAwayTally, Verdict,
     Violation,
 };
 pub use export::{ExportError, Report, SignatureCheck, Trust, verify_export};

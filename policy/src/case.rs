@@ -46,6 +46,19 @@ pub enum Operation {
     Preflight,
 }
 
+impl Operation {
+    /// The name in the policy file and in leaves.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignPsbt => "sign-psbt",
+            Self::DeriveSharedKey => "derive-shared-key",
+            Self::SignMessage => "sign-message",
+            Self::Musig2 => "musig2",
+            Self::Preflight => "preflight",
+        }
+    }
+}
+
 /// What is asked, by kind.
 #[derive(Clone, Debug)]
 pub enum Ask {

@@ -3,6 +3,8 @@
 use bitcoin::{Amount, OutPoint};
 
 use crate::key::KeyLocator;
+use crate::node_id::NodeId;
+use crate::tier::Tier;
 use crate::update::ChannelUpdate;
 
 /// State that rules look at beside the case. The journal fills it; rules only read it.
@@ -63,6 +65,14 @@ pub struct Facts {
     pub channel_balance: Amount,
     /// How our own view of the chain stands.
     pub chain: ChainFact,
+    /// Channels whose peer no announcement named, counted as `channels_total` counts; for cases that may open one.
+    pub unnamed_total: Amount,
+    /// The peer that the announcement of the channel this case concerns named.
+    pub peer: Option<NodeId>,
+    /// For a channel_announcement that a multisig key is to sign: what it says, or why it fits no channel known here.
+    pub announced: Option<Result<Announced, String>>,
+    /// What is known of the channel this case concerns, or of one that it may open.
+    pub tier: Tier,
     /// Our balance in other channels, when an own commitment of theirs above number 0 was approved in the rolling
     /// window.
     pub force_close_value_in_window: Amount,
@@ -89,4 +99,17 @@ pub struct KnownFunding {
     pub capacity: Amount,
     /// What the first commitment paid to others than us: a push.
     pub pushed: Amount,
+}
+
+/// What a channel_announcement says of a channel known here. LND's word, which nothing proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The node that is not ours.
+    pub peer: NodeId,
+    /// The peer that was named for the channel before.
+    pub named: Option<NodeId>,
+    /// The channel's capacity.
+    pub capacity: Amount,
+    /// Other channels of that peer, counted as `channels_total` counts.
+    pub peer_total: Amount,
 }

@@ -4,9 +4,10 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Txid, Weight};
 
 use crate::case::*;
-use crate::facts::Facts;
+use crate::facts::{Announced, Facts};
 use crate::key::{KeyLocator, KeyPath, WalletPath};
 use crate::network::Network;
+use crate::node_id::NodeId;
 use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::rules;
@@ -237,4 +238,30 @@ pub(crate) fn offering(amount: u64, cover: Cover) -> Facts {
 pub(crate) fn forward(incoming_cltv: u32, provisional: u64) -> Cover {
     let provisional = sat(provisional);
     Cover::Forward { incoming: outpoint(59), incoming_cltv, provisional, claims_overdue: 0 }
+}
+
+/// A node of this number.
+pub(crate) fn peer(n: u8) -> NodeId {
+    let secret = bitcoin::secp256k1::SecretKey::from_slice(&[n; 32]).expect("a number below the order");
+    secret.public_key(&bitcoin::secp256k1::Secp256k1::new()).into()
+}
+
+/// The cautious policy with a list of peers.
+pub(crate) fn listing(peers: &[u8]) -> Policy {
+    let listed: Vec<String> = peers.iter().map(|n| format!("\"{}\"", peer(*n))).collect();
+    let text = edited_text(Profile::Cautious.render(Network::Regtest), "peers", "mode", "\"listed\"");
+    Policy::from_toml(&edited_text(text, "peers", "listed", format!("[{}]", listed.join(", "))))
+        .expect("the edited profile is a policy")
+}
+
+/// A channel_announcement that the channel's multisig key is to sign.
+pub(crate) fn announcement() -> Case {
+    message(locator(0, 3), MessageKind::ChannelAnnouncement { names_key: true })
+}
+
+/// What it says: a peer, the one named before, the channel's capacity.
+pub(crate) fn announcing(n: u8, named: Option<u8>, capacity: u64) -> Facts {
+    let announced =
+        Announced { peer: peer(n), named: named.map(peer), capacity: sat(capacity), peer_total: sat(0) };
+    Facts { announced: Some(Ok(announced)), ..known() }
 }

@@ -6,14 +6,19 @@
 
 pub mod case;
 pub mod charges;
+pub mod checks;
 pub mod facts;
 pub mod file;
 pub mod key;
 pub mod key_group;
+pub mod kind;
 pub mod network;
+pub mod node_id;
+pub mod opening;
 pub mod policy;
 pub mod profile;
 pub mod rules;
+pub mod tier;
 pub mod update;
 pub mod velocity;
 pub mod verdict;
@@ -35,13 +40,18 @@ pub use case::{
     Musig2Step, Operation, OutputFact, SignedInput, Spend, SpendAsk, SweepOf, Tweak,
 };
 pub use charges::Charges;
-pub use facts::{ChainFact, Facts, KnownFunding};
+pub use checks::Checks;
+pub use facts::{Announced, ChainFact, Facts, KnownFunding};
 pub use file::{Mode, PolicyError};
 pub use key::{ClientName, KeyLocator, KeyPath, NodeName, WalletPath};
 pub use key_group::KeyGroup;
+pub use kind::Kind;
 pub use network::Network;
+pub use node_id::{NodeId, NodeIdError};
+pub use opening::Opening;
 pub use policy::Policy;
 pub use profile::Profile;
+pub use tier::Tier;
 pub use update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, UnpaidForward};
 pub use velocity::{Tally, Velocity, Window};
 pub use verdict::Verdict;

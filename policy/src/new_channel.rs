@@ -4,6 +4,8 @@ use bitcoin::Amount;
 
 use crate::case::{Spend, SpendAsk};
 use crate::facts::Facts;
+use crate::leaving;
+use crate::policy::Policy;
 use crate::words::sum;
 
 /// The capacity of a channel that this commitment is the first one of. The peer's first commitment may look like
@@ -15,5 +17,16 @@ pub(crate) fn capacity(ask: &SpendAsk, facts: &Facts) -> Option<Amount> {
             Some(facts.channel_capacity.unwrap_or(spent).max(spent))
         }
         _ => None,
+    }
+}
+
+/// What a case adds to the channels, if it opens any, after what of the unmatched fundings counts beside it.
+pub(crate) fn added(policy: &Policy, ask: &SpendAsk, facts: &Facts) -> Option<(Amount, Amount)> {
+    let funded = sum(leaving::unmatched_fundings(policy, ask, facts).map(|(_, output)| output.amount));
+    match capacity(ask, facts) {
+        // Its funding output is among the unmatched until this commitment matches it.
+        Some(capacity) => Some((Amount::ZERO, capacity)),
+        None if funded > Amount::ZERO && !facts.already_charged => Some((facts.unmatched_funding, funded)),
+        None => None,
     }
 }

@@ -90,6 +90,11 @@ impl ChannelUpdate {
         self.unexplained_outputs > 0
     }
 
+    /// Whether anything of ours leaves by it: an HTLC that we offer, or balance that none holds.
+    pub fn has_outflow(&self) -> bool {
+        !self.offered.is_empty() || self.unexplained_outflow > Amount::ZERO
+    }
+
     /// What is offered without anybody's leave.
     pub fn unauthorized(&self) -> Amount {
         sum(self.offered.iter().filter(|htlc| htlc.cover == Cover::Own).map(|htlc| htlc.amount))

@@ -1,11 +1,33 @@
 //! Prometheus metrics. Names begin with `strongroom_`; nothing here is secret, amounts included.
 
+use bitcoin::Amount;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
-use crate::journal::{CHAIN_STATES, ChainReport};
+use strongroom_policy::NodeId;
+
+use crate::journal::{BooksReport, CHAIN_STATES, ChainReport};
+
+/// Peers told of by name, for each node: whoever can have channels announced must not fill a metrics server.
+const PEERS: usize = 50;
+
+/// What is ours with each of the peers most is with, and with all others.
+fn largest(books: &BooksReport) -> Vec<(String, Amount)> {
+    let mut named: Vec<(NodeId, Amount)> =
+        books.by_peer.iter().filter_map(|(peer, amount)| Some(((*peer)?, *amount))).collect();
+    named.sort_unstable_by_key(|(peer, amount)| (std::cmp::Reverse(*amount), *peer));
+    let rest = named.split_off(named.len().min(PEERS));
+    let sum = |a: Amount, (_, b): (NodeId, Amount)| a.checked_add(b).unwrap_or(Amount::MAX_MONEY);
+    let mut told: Vec<(String, Amount)> =
+        named.into_iter().map(|(peer, amount)| (peer.to_string(), amount)).collect();
+    if !rest.is_empty() {
+        told.push(("other".to_owned(), rest.into_iter().fold(Amount::ZERO, sum)));
+    }
+    told.extend(books.by_peer.get(&None).map(|amount| ("not announced".to_owned(), *amount)));
+    told
+}
 
 /// All metrics of the daemon.
 pub struct Metrics {
@@ -34,8 +56,15 @@ pub struct Metrics {
     pub observed_rules: IntGaugeVec,
     /// Paid out in the rolling window, sat, by node.
     pub outflow_sat: IntGaugeVec,
+    /// Open channels, by node and tier.
+    pub channels: IntGaugeVec,
     /// Known channel capacity, sat, by node: what a colluding peer could take at most.
     pub channels_sat: IntGaugeVec,
+    /// Capacity of channels whose peer is not known.
+    pub unnamed_sat: IntGaugeVec,
+    /// What is ours in channels, by the peer that their announcement named: the [`PEERS`] largest, `other`, and
+    /// `not announced`.
+    pub peer_exposure_sat: IntGaugeVec,
     /// All that is ours in channels.
     pub exposure_sat: IntGaugeVec,
     /// Of that, what every commitment ever signed would pay.
@@ -125,7 +154,22 @@ impl Metrics {
             journal_size: gauge("strongroom_journal_leaves", "leaves in the journal")?,
             observed_rules: gauges("strongroom_observed_rule", "rules that only observe", &["rule"])?,
             outflow_sat: gauges("strongroom_outflow_sat", "paid out in the rolling window", &["node"])?,
+            channels: gauges(
+                "strongroom_channels",
+                "open channels, by what the checks on them rest on",
+                &["node", "tier"],
+            )?,
             channels_sat: gauges("strongroom_channels_sat", "known channel capacity", &["node"])?,
+            unnamed_sat: gauges(
+                "strongroom_unnamed_channels_sat",
+                "capacity of channels whose peer no announcement named",
+                &["node"],
+            )?,
+            peer_exposure_sat: gauges(
+                "strongroom_peer_exposure_sat",
+                "what is ours in channels, by the peer that lnd named",
+                &["node", "peer"],
+            )?,
             exposure_sat: gauges("strongroom_exposure_sat", "all that is ours in channels", &["node"])?,
             guaranteed_sat: gauges(
                 "strongroom_guaranteed_sat",
@@ -166,6 +210,33 @@ impl Metrics {
             let age = now.saturating_sub(u64::from(tip.time));
             self.chain_tip_age.set(i64::try_from(age).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Sets what is told of the nodes' books.
+    pub fn set_books(&self, all: &[BooksReport]) {
+        // Peers come and go: what is no longer told of must not stand for ever.
+        self.peer_exposure_sat.reset();
+        for books in all {
+            self.set_node(books);
+            for (peer, amount) in largest(books) {
+                let sat = i64::try_from(amount.to_sat()).unwrap_or(i64::MAX);
+                self.peer_exposure_sat.with_label_values(&[books.node.as_str(), &peer]).set(sat);
+            }
+        }
+    }
+
+    fn set_node(&self, books: &BooksReport) {
+        let sat = |a: Amount| i64::try_from(a.to_sat()).unwrap_or(i64::MAX);
+        let node = [books.node.as_str()];
+        self.channels.with_label_values(&[node[0], books.tier.as_str()]).set(i64::from(books.channels));
+        self.outflow_sat.with_label_values(&node).set(sat(books.outflow));
+        self.channels_sat.with_label_values(&node).set(sat(books.channels_total));
+        self.unnamed_sat.with_label_values(&node).set(sat(books.unnamed));
+        self.exposure_sat.with_label_values(&node).set(sat(books.exposure));
+        self.guaranteed_sat.with_label_values(&node).set(sat(books.guaranteed));
+        self.provisional_sat.with_label_values(&node).set(sat(books.provisional.0));
+        self.unauthorized_sat.with_label_values(&node).set(sat(books.unauthorized.0));
+        self.unexplained_sat.with_label_values(&node).set(sat(books.unexplained.0));
     }
 
     /// The text format that Prometheus scrapes.

@@ -53,6 +53,7 @@ fn pays(index: usize) -> bool {
 fn policy() -> PolicyChoice {
     PolicyChoice::cautious()
         .set("channels.max_total_sat", 1_000_000_000)
+        .set("channels.max_unnamed_sat", 1_000_000_000)
         .set("outflow.max_in_window_sat", 1_000_000_000_000u64)
         .set("fees.wallet.max_in_window_sat", 1_000_000_000_000u64)
         .set("fees.closing.max_in_window_sat", 1_000_000_000_000u64)

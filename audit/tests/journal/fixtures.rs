@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use strongroom_audit::{
-    Ask, AuditKey, Chain, Charge, ClassTally, Decision, Digest, Durability, Event, Gossip, Head, Header,
-    Origin, SignedHead, SignedInput, Spend, TurnedAwayTally, Verdict, Violation, head_line,
+    Ask, AuditKey, Chain, Charge, Checks, ClassTally, Decision, Digest, Durability, Event, Gossip, Head,
+    Header, Origin, SignedHead, SignedInput, Spend, TurnedAwayTally, Verdict, Violation, head_line,
 };
 
 pub fn origin() -> Origin {
@@ -106,10 +106,17 @@ fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
+fn checks() -> impl Strategy<Value = Checks> {
+    ("[a-z -]{1,30}", vec("[a-z-]{1,20}", 0..3), vec("[a-z-]{1,20}", 0..3)).prop_map(
+        |(class, enforced, not_enforceable)| Checks { class, enforced, not_enforceable, ..Checks::default() },
+    )
+}
+
 fn decision() -> impl Strategy<Value = Event> {
     let durability = prop_oneof![Just(Durability::Flushed), Just(Durability::Deferred)];
-    (any::<String>(), digest(), ask(), verdict(), violations(), digest(), durability).prop_map(
-        |(client, request, what, verdict, observed, policy, durability)| {
+    let tier = (option::of("T0|T1"), option::of(any::<u64>()));
+    (any::<String>(), digest(), ask(), verdict(), violations(), digest(), durability, tier).prop_map(
+        |(client, request, what, verdict, observed, policy, durability, (tier, checks))| {
             let (node, operation) = ("alice".to_owned(), "sign-psbt".to_owned());
             Event::Decision(Decision {
                 node,
@@ -121,6 +128,8 @@ fn decision() -> impl Strategy<Value = Event> {
                 observed,
                 policy,
                 durability,
+                tier,
+                checks,
             })
         },
     )
@@ -141,6 +150,7 @@ pub fn event() -> impl Strategy<Value = Event> {
             from,
             until,
             policy,
+            checks: None,
             classes,
             refused: Vec::new(),
         })
@@ -160,6 +170,8 @@ pub fn event() -> impl Strategy<Value = Event> {
         1 => (digest(), any::<Vec<String>>()).prop_map(|(policy, observed_rules)| Event::PolicyLoaded {
             policy, profile: "cautious".into(), observed_rules
         }),
+        1 => (digest(), vec(checks(), 0..3))
+            .prop_map(|(policy, checks)| Event::ChecksInForce { policy, tier: "T0".into(), checks }),
         1 => any::<(String, Option<u64>, Option<String>)>().prop_map(|(id, expires, address)| Event::MacaroonMinted {
             id, node: "alice".into(), client: "lnd".into(), expires, address
         }),

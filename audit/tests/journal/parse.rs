@@ -78,6 +78,7 @@ proptest! {
         let recorded = Chain::genesis(&origin()).record(1, Event::Decision(Decision {
             node: text(), client: text(), operation: text(), request, what, policy: request,
             verdict: Verdict::Refused { enforced: all.clone() }, observed: all, durability: Durability::Flushed,
+            tier: Some(text()), checks: Some(u64::MAX),
         }));
         prop_assert!(recorded.bytes.len() <= LEAF_BYTES_MAX, "{} bytes", recorded.bytes.len());
         prop_assert_eq!(Leaf::parse(&recorded.bytes).unwrap(), recorded.leaf);
@@ -166,11 +167,28 @@ fn format_vector() {
             observed: vec![],
             policy: Digest([0xcd; 32]),
             durability: Durability::Flushed,
+            tier: None,
+            checks: None,
         }),
     );
     assert_eq!(String::from_utf8(recorded.bytes).unwrap(), LEAF);
     assert_eq!(recorded.hash.to_string(), LEAF_HASH);
     assert_eq!(chain.head.to_string(), HEAD);
+}
+
+/// Leaves from before there were tiers are read, and written again, as they were; those with a tier name it last.
+#[test]
+fn a_tier_is_added_to_a_leaf_and_no_old_leaf_is_changed() {
+    let old = Leaf::parse(LEAF.as_bytes()).unwrap();
+    let Event::Decision(mut decision) = old.event else { panic!("not a decision") };
+    assert_eq!((decision.tier.as_deref(), decision.checks), (None, None));
+    assert_eq!(decision.class().as_deref(), Some("sign-psbt onchain"));
+    decision.tier = Some("T0".into());
+    decision.checks = Some(2);
+    let new = Chain::genesis(&origin()).record(old.time, Event::Decision(decision)).bytes;
+    let text = String::from_utf8(new.clone()).unwrap();
+    assert_eq!(text, LEAF.replace(r#""flushed"}}}"#, r#""flushed","tier":"T0","checks":2}}}"#));
+    assert_eq!(Leaf::parse(&new).unwrap().encode(), new);
 }
 
 // Computed from the description with another program, not with this crate.

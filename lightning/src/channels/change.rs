@@ -3,6 +3,7 @@
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 use serde::{Deserialize, Serialize};
+use strongroom_policy::NodeId;
 
 use super::htlc_answers::HtlcAnswer;
 use super::record::{BadRecord, ChannelRecord};
@@ -20,6 +21,8 @@ pub struct Learned {
 pub(crate) enum Change {
     /// A channel is new or has changed.
     Channel(Box<ChannelRecord>),
+    /// A channel's announcement named its peer.
+    Named { channel: OutPoint, peer: NodeId },
     /// `{5/root}` was combined with `{0/multisig}`.
     Reserved { root: u32, multisig: u32 },
     /// The reservation became a channel.
@@ -91,6 +94,7 @@ impl Change {
     fn record(&self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
         Some(match self {
             Change::Channel(record) => (outpoint_key(b'c', &record.funding), Some(encode(record))),
+            Change::Named { channel, peer } => (outpoint_key(b'n', channel), Some(encode(peer))),
             Change::Reserved { root, multisig } => (reservation_key(*root), Some(encode(multisig))),
             Change::ReservationUsed { root } => (reservation_key(*root), None),
             Change::Funding { outpoint, funding } => (outpoint_key(b'f', outpoint), Some(encode(funding))),
@@ -118,6 +122,10 @@ impl Change {
         let (&tag, rest) = key.split_first().ok_or_else(bad)?;
         match tag {
             b'c' => Ok(Change::Channel(decode(value).ok_or_else(bad)?)),
+            b'n' => {
+                let channel = outpoint(rest).ok_or_else(bad)?;
+                Ok(Change::Named { channel, peer: decode(value).ok_or_else(bad)? })
+            }
             b'r' => {
                 let root = u32::from_be_bytes(rest.try_into().map_err(|_| bad())?);
                 Ok(Change::Reserved { root, multisig: decode(value).ok_or_else(bad)? })

@@ -2,6 +2,7 @@
 
 mod change;
 mod htlc_answers;
+mod peers;
 mod record;
 mod totals;
 mod view;
@@ -9,7 +10,7 @@ mod view;
 use std::collections::{BTreeMap, HashMap};
 
 use bitcoin::{Amount, OutPoint, TxOut, Txid};
-use strongroom_policy::KeyLocator;
+use strongroom_policy::{KeyLocator, NodeId};
 
 pub use change::Learned;
 pub(crate) use change::{Change, MaybeFunding};
@@ -40,6 +41,8 @@ pub struct Channels {
     pub(crate) fundings: HashMap<OutPoint, MaybeFunding>,
     /// HTLC signatures given.
     pub(crate) htlc_answers: AnsweredCommitments,
+    /// The peer that each channel's announcement named.
+    peers: HashMap<OutPoint, NodeId>,
     /// Payments and forwards.
     pub(crate) books: Books,
     /// Sum of the capacities of channels that are not closing.
@@ -66,6 +69,9 @@ impl Channels {
     fn apply(&mut self, change: Change) {
         match change {
             Change::Channel(record) => self.put(Channel::from(*record)),
+            Change::Named { channel, peer } => {
+                self.peers.insert(channel, peer);
+            }
             Change::Reserved { root, multisig } => {
                 self.reservations.insert(root, multisig);
             }

@@ -1,7 +1,7 @@
 //! Channels as an operator reads them.
 
 use bitcoin::{Amount, OutPoint};
-use strongroom_policy::Frozen;
+use strongroom_policy::{Frozen, NodeId};
 
 use super::{Channels, PendingHtlc};
 
@@ -10,6 +10,8 @@ use super::{Channels, PendingHtlc};
 pub struct ChannelView {
     /// Funding outpoint.
     pub channel: OutPoint,
+    /// The peer that its announcement named.
+    pub peer: Option<NodeId>,
     /// Its capacity.
     pub capacity: Amount,
     /// Our output on the peer's latest commitment.
@@ -104,6 +106,7 @@ impl Channels {
                 let claims = overdue.iter().filter(|claim| claim.channel == record.funding);
                 ChannelView {
                     channel: record.funding,
+                    peer: self.peer(&record.funding),
                     capacity: record.capacity,
                     balance: theirs.map_or(Amount::ZERO, |state| state.to_remote),
                     guaranteed: record.guaranteed.unwrap_or(Amount::ZERO),

@@ -1,5 +1,6 @@
 //! The gossip messages of BOLT 7, as lnd signs them: without type and signatures (`lnwire`, `DataToSign`).
 
+use secp256k1::PublicKey;
 use strongroom_policy::KeyLocator;
 use strongroom_policy::case::MessageKind;
 
@@ -57,16 +58,38 @@ fn are_addresses(mut rest: Bytes<'_>) -> Option<bool> {
     Some(true)
 }
 
-fn channel_announcement(mut rest: Bytes<'_>, locator: KeyLocator, key: &[u8; 33]) -> Option<MessageKind> {
+/// What a channel_announcement says of its channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Both nodes, the lesser id first.
+    pub nodes: [PublicKey; 2],
+    /// Their keys of the funding output, in the same order.
+    pub funding: [[u8; 33]; 2],
+}
+
+impl Announcement {
+    /// Reads one, to the last byte; `None` also if a node's id is no public key.
+    pub fn parse(message: &[u8]) -> Option<Self> {
+        let (nodes, funding) = named_keys(Bytes(message))?;
+        let [first, second] = nodes.map(|id| PublicKey::from_slice(&id).ok());
+        Some(Self { nodes: [first?, second?], funding })
+    }
+}
+
+/// The keys of nodes and of the funding output that a channel_announcement names.
+fn named_keys(mut rest: Bytes<'_>) -> Option<([[u8; 33]; 2], [[u8; 33]; 2])> {
     let features = rest.u16()?;
     rest.take(features)?;
     chain(&mut rest)?;
     let _channel = rest.array::<8>()?;
     let nodes = [rest.array::<33>()?, rest.array::<33>()?];
     let funding = [rest.array::<33>()?, rest.array::<33>()?];
-    if features > CHANNEL_FEATURES || !rest.0.is_empty() || nodes[0] >= nodes[1] {
-        return None;
-    }
+    let fits = features <= CHANNEL_FEATURES && rest.0.is_empty() && nodes[0] < nodes[1];
+    fits.then_some((nodes, funding))
+}
+
+fn channel_announcement(rest: Bytes<'_>, locator: KeyLocator, key: &[u8; 33]) -> Option<MessageKind> {
+    let (nodes, funding) = named_keys(rest)?;
     // Each key vouches for its own part: a node key for the node, a multisig key for the funding output.
     let named = if locator.family == KeyLocator::MULTISIG { funding } else { nodes };
     Some(MessageKind::ChannelAnnouncement { names_key: named.contains(key) })

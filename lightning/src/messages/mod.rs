@@ -16,6 +16,7 @@ mod preimage;
 #[cfg(test)]
 mod tests;
 
+pub use gossip::Announcement;
 use strongroom_policy::KeyLocator;
 use strongroom_policy::case::MessageKind;
 

@@ -6,6 +6,7 @@
 
 mod attestation;
 mod chain;
+mod checks;
 mod close;
 mod commitment;
 mod facts;
@@ -33,6 +34,7 @@ use record::Record;
 use rules::RuleSet;
 
 pub use chain::{ChainError, DEPTH};
+pub use checks::{VlsChecks, checks};
 pub use facts::{ChannelFacts, CommitmentFacts, HtlcFacts};
 pub use funding_watch::Funding;
 pub use judge::Judged;

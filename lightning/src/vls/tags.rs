@@ -38,7 +38,7 @@ const SCRIPTS_ARE_HASHES: AtT0 =
     AtT0::No("the peer's points and the output's script are not in the request, only a hash");
 const OWN_COMMITMENT: AtT0 = AtT0::No("lnd never shows our own commitment before it closes with it");
 const NO_PAYMENTS: AtT0 = AtT0::No("requests show neither invoices nor payments nor preimages");
-const BOLT_3_SHAPE: AtT0 = AtT0::Elsewhere("`unknown-spend`: another shape is no commitment");
+pub(super) const BOLT_3_SHAPE: AtT0 = AtT0::Elsewhere("`unknown-spend`: another shape is no commitment");
 const PEER_HTLC_SHAPE: AtT0 = AtT0::Elsewhere("`unknown-spend`, `second-level-shape`");
 
 /// Every rule that VLS 1.0.0-rc.1 has a name for.

@@ -16,7 +16,8 @@ const AFTER: &str = "\
 `ours` is our output on the peer's latest commitment, `guaranteed` the least
 that any commitment ever paid us: nothing proves to a signer that an old one
 was revoked. T0 means that the checks rest on lnd's requests alone; POLICY.md
-says what that leaves open.";
+says what that leaves open. `peer` is whom the channel's announcement names:
+lnd's word, which nothing proves to a signer.";
 
 /// Channels by the signer's own books.
 #[derive(Args)]

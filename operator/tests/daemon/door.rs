@@ -23,6 +23,7 @@ pub struct Seen {
     pub added: Vec<String>,
     pub minted: Vec<String>,
     pub accepted: Vec<String>,
+    pub leaves: Vec<u64>,
     refuse: bool,
     break_exports: bool,
 }
@@ -275,9 +276,22 @@ impl Operator for Answers {
         leaves.push(
             leaves[5].replace("\"index\":5", "\"index\":6").replace("SIGTERM", "\\u001b]0;owned\\u0007"),
         );
+        let tiered = r#""flushed","tier":"T0","checks":41}"#;
+        leaves.push(leaves[2].replace("\"index\":2", "\"index\":7").replace(r#""flushed"}"#, tiered));
         leaves.push("from a newer daemon \x1b[2J".to_owned());
         let leaves: Vec<_> = (0..).zip(leaves).map(|(index, json)| Ok(JournalLeaf { index, json })).collect();
         self.give(tokio_stream::iter(leaves))
+    }
+
+    async fn journal_leaf(
+        &self,
+        request: Request<JournalLeafRequest>,
+    ) -> Result<Response<JournalLeaf>, Status> {
+        let index = request.into_inner().index;
+        self.seen().leaves.push(index);
+        let json = r#"{"v":1,"index":41,"time":1767225600000,"prev":"PREV","event":{"checks-in-force":{"policy":"POLICY","tier":"T0","checks":[{"class":"sign-message invoice","enforced":["grant"]},{"class":"sign-psbt onchain","enforced":["grant","sighash"],"idle":["chain-current"],"not_enforceable":["policy-onchain-no-fund-inbound"]}]}}}"#;
+        let json = json.replace("PREV", &"00".repeat(32)).replace("POLICY", &"cd".repeat(32));
+        self.give(JournalLeaf { index, json })
     }
 
     async fn journal_export(

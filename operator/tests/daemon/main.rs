@@ -212,6 +212,21 @@ fn the_journal_is_shown_without_letting_it_speak_to_the_terminal() {
 }
 
 #[test]
+fn a_decision_says_which_rules_it_stands_on() {
+    let door = Door::open();
+    let Run { code, out, err } = run(&door, &["journal", "tail", "--checks"]);
+    assert_eq!(code, 0, "{err}");
+    let told = "at T0\n          enforced: grant, sighash\n          idle: chain-current\n          not enforceable: policy-onchain-no-fund-inbound\n";
+    assert_eq!(out.matches("enforced: ").count(), 1, "{out}");
+    assert!(out.contains(told), "{out}");
+    let leaves = run(&door, &["journal", "tail", "--checks", "--json"]).out;
+    let leaf: serde_json::Value = serde_json::from_str(leaves.lines().nth(7).expect("a leaf")).expect("JSON");
+    assert_eq!(leaf["event"]["decision"]["tier"], "T0");
+    assert_eq!(leaf["checks"]["enforced"], serde_json::json!(["grant", "sighash"]));
+    assert_eq!(door.seen().leaves, [41, 41], "each list is asked for once");
+}
+
+#[test]
 fn an_export_verifies_and_a_broken_one_leaves_no_file() {
     let door = Door::open();
     let dir = folder();

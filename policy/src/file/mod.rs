@@ -17,7 +17,7 @@ pub use grant::{Grant, WhichNode};
 pub use limit::{FeeRateLimit, PerMille, Sats};
 pub use sections::{
     Channels, Closing, CommitmentFees, Ecdh, FeeLimits, Fees, MessageKindName, Messages, Mode, Musig2,
-    Outflow, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,
+    Outflow, PeerMode, Peers, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,
 };
 pub use vls::{ChainView, MAY_BE_REPORTED, VlsLimits};
 

@@ -9,6 +9,8 @@ use super::{AllowlistEntry, FeeRateLimit, Grant, PerMille, Sats, VlsLimits};
 use crate::case::MessageKind;
 use crate::key_group::KeyGroup;
 use crate::network::Network;
+use crate::node_id::NodeId;
+use crate::tier::Tier;
 use crate::velocity::Window;
 
 /// The whole file.
@@ -29,6 +31,8 @@ pub struct PolicyFile {
     pub fees: Fees,
     /// Channel sizes and numbers.
     pub channels: Channels,
+    /// Who may be a peer.
+    pub peers: Peers,
     /// The chain as our own bitcoind has it.
     pub chain: Chain,
     /// Lightning payments of our own.
@@ -160,10 +164,16 @@ pub struct CommitmentFees {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Channels {
+    /// Least tier of channels that are opened, pay, or are closed by force.
+    pub require_tier: Tier,
     /// Largest channel.
     pub max_capacity_sat: Sats,
     /// All channels of a node together.
     pub max_total_sat: Sats,
+    /// Announced channels of one peer together.
+    pub max_per_peer_sat: Sats,
+    /// Channels whose peer no announcement named, together.
+    pub max_unnamed_sat: Sats,
     /// Funding outputs without a commitment yet: sum.
     pub max_unmatched_funding_sat: Sats,
     /// The same: number.
@@ -176,6 +186,26 @@ pub struct Channels {
     pub max_force_close_value_in_window_sat: Sats,
     /// What a peer must keep of a channel's capacity.
     pub min_peer_reserve_per_mille: PerMille,
+}
+
+/// `[peers]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// Whether the list decides.
+    pub mode: PeerMode,
+    /// Nodes that may be peers.
+    pub listed: Vec<NodeId>,
+}
+
+/// Who may be a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerMode {
+    /// Anybody.
+    Any,
+    /// Who is listed.
+    Listed,
 }
 
 /// `[chain]`

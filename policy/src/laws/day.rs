@@ -66,7 +66,8 @@ impl Day {
     fn announce(&mut self, n: u32) {
         self.allowed(&message(locator(6, 0), MessageKind::ChannelUpdate));
         for key in [locator(6, 0), locator(0, n)] {
-            self.allowed(&message(key, MessageKind::ChannelAnnouncement { names_key: true }));
+            let facts = Facts { announced: announcing(1, None, 10_000_000).announced, ..self.facts.clone() };
+            self.allowed_with(&message(key, MessageKind::ChannelAnnouncement { names_key: true }), facts);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What holds for the policy as a whole, not for one rule.
 
+mod checks;
 mod day;
 mod file;
 mod oracles;

@@ -6,7 +6,7 @@ use crate::{Facts, Network, Policy, Profile};
 
 /// Tags of the enforced rules that refuse a case.
 fn refusing(policy: &Policy, case: &Case) -> Vec<String> {
-    let verdict = policy.decide(case, &Facts { open_reservations: 9, ..known() });
+    let verdict = policy.decide(case, &Facts { open_reservations: 9, ..announcing(1, None, 5) });
     assert_eq!(verdict.allowed(), verdict.enforced.is_empty());
     assert!(verdict.observed.is_empty());
     verdict.enforced.into_iter().map(|violation| violation.tag).collect()

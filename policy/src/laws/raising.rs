@@ -4,13 +4,13 @@ use bitcoin::Weight;
 use proptest::prelude::*;
 
 use crate::case::*;
-use crate::facts::{ChainFact, Facts, KnownFunding};
+use crate::facts::{Announced, ChainFact, Facts, KnownFunding};
 use crate::fixture::*;
 use crate::update::{ChannelUpdate, Cover, Frozen, OfferedHtlc};
 use crate::{Mode, Network, Policy, Profile, rules};
 
 /// Every number that limits: table, key, its least and greatest value.
-const LIMITS: [(&str, &str, u64, u64); 25] = [
+const LIMITS: [(&str, &str, u64, u64); 27] = [
     ("outflow", "max_per_transaction_sat", 0, 3_000_000),
     ("outflow", "max_in_window_sat", 0, 6_000_000),
     ("fees.wallet", "max_per_transaction_sat", 0, 400_000),
@@ -22,6 +22,8 @@ const LIMITS: [(&str, &str, u64, u64); 25] = [
     ("fees.commitment", "max_per_transaction_sat", 0, 400_000),
     ("channels", "max_capacity_sat", 0, 8_000_000),
     ("channels", "max_total_sat", 0, 20_000_000),
+    ("channels", "max_per_peer_sat", 0, 8_000_000),
+    ("channels", "max_unnamed_sat", 0, 20_000_000),
     ("channels", "max_unmatched_funding_sat", 0, 8_000_000),
     ("channels", "max_unmatched_funding_count", 0, 6),
     ("channels", "max_force_closes_in_window", 0, 6),
@@ -115,9 +117,12 @@ prop_compose! {
     }
 }
 
-fn cases() -> impl Strategy<Value = Case> {
+pub(super) fn cases() -> impl Strategy<Value = Case> {
     let kinds = prop_oneof![
         Just(MessageKind::NodeAnnouncement),
+        Just(MessageKind::ChannelUpdate),
+        Just(MessageKind::Invoice { amount_msat: None }),
+        Just(MessageKind::LightningSignedMessage),
         any::<bool>().prop_map(|names_key| MessageKind::ChannelAnnouncement { names_key }),
         Just(MessageKind::Tagged { tag: "t".into() }),
         Just(MessageKind::Unknown { looks_like: "?".into() }),
@@ -168,10 +173,11 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn facts()(
+    pub(super) fn facts()(
         update in prop::option::weighted(0.7, updates()),
         current in prop::bool::weighted(0.9),
-        flows in prop::array::uniform5(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
+        announced in prop::option::weighted(0.8, (1u8..4, prop::option::of(1u8..4), amount(), amount())),
+        flows in prop::array::uniform6(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
         already_charged in prop::bool::weighted(0.2),
         channel_known in any::<bool>(),
         sums in prop::array::uniform7(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
@@ -213,6 +219,13 @@ prop_compose! {
             provisional_total: sat(flows[2]),
             channel_balance: sat(flows[3]),
             force_close_value_in_window: sat(flows[4]),
+            tier: crate::Tier::T0,
+            unnamed_total: sat(flows[5]),
+            peer: announced.as_ref().map(|(n, ..)| peer(*n)),
+            announced: announced.map(|(n, named, capacity, before)| match announcing(n, named, capacity).announced {
+                Some(Ok(announced)) if before != 330 => Ok(Announced { peer_total: sat(before), ..announced }),
+                _ => Err("chance".into()),
+            }),
         }
     }
 }
@@ -280,8 +293,9 @@ fn chance_reaches_yes_and_every_no() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = (cases(), facts());
-    let policies: Vec<Policy> =
-        LIMITS.iter().map(|(table, key, least, _)| with(table, key, *least)).collect();
+    let lowest = LIMITS.iter().map(|(table, key, least, _)| with(table, key, *least));
+    let stricter = [edited("channels", "require_tier", "\"T1\""), listing(&[1])];
+    let policies: Vec<Policy> = lowest.chain(stricter).collect();
     let (mut yes, mut tags) = (0, std::collections::BTreeSet::new());
     for _ in 0..6_000 {
         let (case, facts) = strategy.new_tree(&mut runner).expect("a case").current();

@@ -7,12 +7,10 @@
 use super::Rule;
 use crate::case::{Ask, Case};
 use crate::facts::Facts;
-use crate::leaving;
 use crate::new_channel;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
-use crate::words::{Sat, plus, sum};
-use bitcoin::Amount;
+use crate::words::{Sat, plus};
 
 /// The rule's name.
 pub const TAG: Tag = Tag("channels-total");
@@ -23,15 +21,8 @@ pub(super) const RULE: Rule =
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     let limit = policy.file.channels.max_total_sat.amount();
-    let funded = sum(leaving::unmatched_fundings(policy, ask, facts).map(|(_, output)| output.amount));
-    let (before, added) = match new_channel::capacity(ask, facts) {
-        // Its funding output is among the unmatched until this commitment matches it.
-        Some(capacity) => (facts.channels_total, capacity),
-        None if funded > Amount::ZERO && !facts.already_charged => {
-            (plus(facts.channels_total, facts.unmatched_funding), funded)
-        }
-        None => return,
-    };
+    let Some((unmatched, added)) = new_channel::added(policy, ask, facts) else { return };
+    let before = plus(facts.channels_total, unmatched);
     if plus(before, added) > limit {
         let value = format!("{} more after {}", Sat(added), Sat(before));
         found.push(Violation::new(TAG, value, format!("at most {} in all channels of a node", Sat(limit))));

@@ -29,7 +29,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         Ask::Musig2(_) => Operation::Musig2,
     };
     if asked != case.operation {
-        let value = format!("{} that asks for {}", name(case.operation), name(asked));
+        let value = format!("{} that asks for {}", case.operation.as_str(), asked.as_str());
         found.push(Violation::new(TAG, value, "the operation that was granted"));
     }
     match &case.ask {
@@ -47,7 +47,7 @@ fn granted(policy: &Policy, case: &Case, key: KeyPath, found: &mut Vec<Violation
     });
     if !covered {
         let group = group.map_or("unknown", KeyGroup::as_str);
-        let operation = name(case.operation);
+        let operation = case.operation.as_str();
         let value = format!(
             "client {} asks node {} for {operation} with key {key} ({group})",
             case.client, case.node
@@ -56,22 +56,12 @@ fn granted(policy: &Policy, case: &Case, key: KeyPath, found: &mut Vec<Violation
     }
 }
 
-fn name(operation: Operation) -> &'static str {
-    match operation {
-        Operation::SignPsbt => "sign-psbt",
-        Operation::DeriveSharedKey => "derive-shared-key",
-        Operation::SignMessage => "sign-message",
-        Operation::Musig2 => "musig2",
-        Operation::Preflight => "preflight",
-    }
-}
-
 impl Policy {
     /// Why a client may not ask beforehand what a node would be refused; `None` where a grant lets it. Asking uses no
     /// key, so such a grant names none.
     pub fn may_not_ask(&self, client: &ClientName, node: &NodeName) -> Option<Violation> {
         let granted = self.file.grants.iter().any(|grant| grant.lets_ask(client, node));
-        let value = || format!("client {client} asks node {node} for {}", name(Operation::Preflight));
+        let value = || format!("client {client} asks node {node} for {}", Operation::Preflight.as_str());
         (!granted)
             .then(|| Violation::new(TAG, value(), "what a [[grants]] entry names; there is none for this"))
     }

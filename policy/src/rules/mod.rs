@@ -1,6 +1,7 @@
 //! The rules: one file, one tag each. A rule reads the case and the facts, and says every way it is violated.
 
 pub mod amount_conflict;
+pub mod announced_peer;
 pub mod chain_current;
 pub mod channel_capacity;
 pub mod channel_frozen;
@@ -34,17 +35,21 @@ pub mod outflow_window;
 pub mod payment_amount;
 pub mod payment_authorization;
 pub mod payment_window;
+pub mod peer_listed;
 pub mod peer_reserve;
+pub mod peer_total;
 pub mod psbt_funding;
 pub mod reservation_root;
 pub mod second_level_shape;
 pub mod sighash;
 pub mod spend_key;
 pub mod taproot;
+pub mod tier;
 pub mod unexplained_outflow;
 pub mod unexplained_output;
 pub mod unknown_spend;
 pub mod unmatched_funding;
+pub mod unnamed_total;
 
 use crate::case::Case;
 use crate::facts::Facts;
@@ -69,7 +74,7 @@ pub struct Rule {
 }
 
 /// Every rule, in the order of POLICY.md.
-pub static ALL: [Rule; 45] = [
+pub static ALL: [Rule; 50] = [
     grant::RULE,
     unknown_spend::RULE,
     spend_key::RULE,
@@ -82,9 +87,14 @@ pub static ALL: [Rule; 45] = [
     fee_cap::RULE,
     fee_rate::RULE,
     fee_window::RULE,
+    tier::RULE,
     chain_current::RULE,
     channel_capacity::RULE,
     channels_total::RULE,
+    peer_total::RULE,
+    unnamed_total::RULE,
+    announced_peer::RULE,
+    peer_listed::RULE,
     funding_reservation::RULE,
     unmatched_funding::RULE,
     psbt_funding::RULE,

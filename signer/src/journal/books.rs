@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bitcoin::{Amount, OutPoint};
 use serde::{Deserialize, Serialize};
 use strongroom_lightning::{Accounts, Channels, Mark, Vls};
-use strongroom_policy::{Charges, KeyLocator, NodeName, Policy, Velocity, Window};
+use strongroom_policy::{Charges, KeyLocator, NodeId, NodeName, Policy, Tier, Velocity, Window};
 
+use super::checks;
 use super::flows::Flows;
 
 /// The allowances of one node; stored whole whenever they change.
@@ -199,6 +200,8 @@ pub struct BooksReport {
     pub refused: u64,
     /// Channels known.
     pub channels: u32,
+    /// What the checks on them rest on.
+    pub tier: Tier,
     /// Their capacity.
     pub channels_total: Amount,
     /// Paid to strangers in the window, and the limit.
@@ -211,6 +214,10 @@ pub struct BooksReport {
     pub fees_limit: Amount,
     /// Unix seconds of the last request, 0 for none.
     pub last_request: u64,
+    /// Capacity of channels whose peer no announcement named.
+    pub unnamed: Amount,
+    /// What is ours in open channels, by peer; `None` stands for those whose peer is not known.
+    pub by_peer: HashMap<Option<NodeId>, Amount>,
     /// All that is ours in channels.
     pub exposure: Amount,
     /// Of that, what every commitment ever signed would pay.
@@ -224,6 +231,16 @@ pub struct BooksReport {
 }
 
 impl Books {
+    /// Capacity of all channels that are open, or whose close was signed within `window` seconds.
+    pub(super) fn channels_total(&self, now: u64, window: u64) -> Amount {
+        let closing = self.allowances.closed_lately(now, window);
+        closing
+            .filter_map(|channel| self.channels.closing_capacity(channel))
+            .fold(self.channels.open_capacity(), |sum, capacity| {
+                sum.checked_add(capacity).unwrap_or(Amount::MAX_MONEY)
+            })
+    }
+
     pub(super) fn report(&self, node: &NodeName, policy: &Policy, now: u64) -> BooksReport {
         let (outflow, fees) = self.allowances.in_window(now);
         let (unexplained, unauthorized) = self.flows.in_window(now);
@@ -234,12 +251,17 @@ impl Books {
             approved: self.approved,
             refused: self.refused,
             channels: u32::try_from(self.channels.open_count()).unwrap_or(u32::MAX),
+            tier: checks::TIER,
             channels_total: self.channels.open_capacity(),
             outflow,
             outflow_limit: policy.outflow_limit(),
             fees,
             fees_limit: policy.fees_limit(),
             last_request: self.last_request,
+            unnamed: self
+                .channels
+                .capacity_with(None, self.allowances.closed_lately(now, policy.window().seconds())),
+            by_peer: self.channels.exposure_by_peer(),
             exposure,
             guaranteed,
             provisional: (provisional, policy.provisional_limit()),

@@ -3,16 +3,16 @@
 use strongroom_audit as audit;
 use strongroom_lightning::Learned;
 use strongroom_lightning::vls::Taught;
-use strongroom_policy::{Ask, Case, Facts, KeyLocator, NodeName, Operation, Verdict};
+use strongroom_policy::{Ask, Case, Facts, KeyLocator, Kind, MessageKind, NodeName, Operation, Verdict};
 
 use super::approved::Approved;
 use super::books::Allowances;
 use super::effects::{channel_of, put_allowances, put_learned, put_taught};
 use super::flows::Flows;
 use super::job::{Asked, Reply};
-use super::leaves;
 use super::record::{Decided, Durability};
 use super::thread::Keeper;
+use super::{checks, leaves};
 use crate::keyring::{EcdhRequest, MessageRequest, Musig2Request};
 use crate::refusal::Refusal;
 use crate::store::Batch;
@@ -69,11 +69,31 @@ impl Keeper {
         let Some(ask) = request.ask() else {
             return answer(reply, Err(Refusal::Internal("the message was not recognised first".to_owned())));
         };
+        let announces = ask.key.family == KeyLocator::MULTISIG
+            && matches!(ask.kind, MessageKind::ChannelAnnouncement { .. });
+        let mut facts = Facts { now: self.now(), tier: checks::TIER, ..Facts::default() };
+        let mut learned = None;
+        if announces {
+            match self.announced(&node, &request) {
+                Err(refusal) => return answer(reply, Err(refusal)),
+                Ok(Err(why)) => facts.announced = Some(Err(why)),
+                Ok(Ok((announced, names))) => {
+                    facts.announced = Some(Ok(announced));
+                    learned = Some(names).filter(|names| !names.is_empty());
+                }
+            }
+        }
         let case = Case { node, client, operation: Operation::SignMessage, ask: Ask::Message(ask) };
-        let facts = Facts { now: self.now(), ..Facts::default() };
         let verdict = self.policy.decide(&case, &facts);
         let digest = request.digest();
-        self.settle(&case, digest, &verdict, Effects::default(), Waits::Write, request, reply);
+        let (mut effects, mut waits) = (Effects::default(), Waits::Write);
+        // Who the peer is counts from now on, so it is durable before the announcement leaves.
+        if let Some(names) = learned.filter(|_| verdict.allowed()) {
+            put_learned(&mut effects.batch, &case.node, &names);
+            effects.learned = Some(names);
+            waits = Waits::Flush;
+        }
+        self.settle(&case, digest, &verdict, effects, waits, request, reply);
     }
 
     /// A shared secret.
@@ -149,13 +169,13 @@ impl Keeper {
             if let Some(fault) = self.cannot_count() {
                 return answer(reply, Err(Refusal::NotRecorded(fault)));
             }
-            let class = format!("{} {}", leaves::operation(case.operation), leaves::kind(&case.ask));
+            let class = Kind::of(&case.ask).class();
             self.tallies.count(&case.node, &case.client, &class, &digest, self.now_ms());
             let approved = Approved::new(request, self.chain.size);
             return answer(reply, Ok(Decided { approved, record: Durability::written() }));
         }
         if !allowed {
-            let class = format!("{} {}", leaves::operation(case.operation), leaves::kind(&case.ask));
+            let class = Kind::of(&case.ask).class();
             let now = self.now_ms();
             if !self.tallies.lists_refusal(&case.node, &case.client, &class, &digest, now) {
                 return answer(reply, Err(Refusal::Denied(verdict.enforced.clone())));
@@ -164,7 +184,14 @@ impl Keeper {
                 Refusal::Denied(verdict.enforced.clone()).to_string().chars().take(1_000).collect();
             tracing::warn!(node = %case.node, client = %case.client, kind = leaves::kind(&case.ask), because, "refused");
         }
-        let decision = leaves::decision(case, digest, verdict, self.policy_digest, waits.durability());
+        let decision = leaves::decision(
+            case,
+            digest,
+            verdict,
+            self.policy_digest,
+            waits.durability(),
+            (checks::TIER, self.checks),
+        );
         let batch = if waits == Waits::Flush && allowed { batch.awaiting_sync() } else { batch };
         let leaf = match self.record(audit::Event::Decision(decision), batch) {
             Ok(leaf) => leaf,
@@ -209,7 +236,7 @@ impl Keeper {
 
     fn count(&mut self, case: &Case, verdict: &Verdict) {
         let word = if verdict.allowed() { "approved" } else { "refused" };
-        let labels = [case.node.as_str(), leaves::operation(case.operation), leaves::kind(&case.ask), word];
+        let labels = [case.node.as_str(), case.operation.as_str(), leaves::kind(&case.ask), word];
         self.metrics.decisions.with_label_values(&labels).inc();
         for (mode, found) in [("enforce", &verdict.enforced), ("observe", &verdict.observed)] {
             for violation in found {

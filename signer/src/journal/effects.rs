@@ -4,13 +4,13 @@ use bitcoin::OutPoint;
 use bitcoin::consensus::serialize;
 use strongroom_lightning::vls::Taught;
 use strongroom_lightning::{Learned, SignRequest};
-use strongroom_policy::{Case, Facts, NodeName, Spend, SpendAsk, Verdict};
+use strongroom_policy::{Case, Facts, Kind, NodeName, Spend, SpendAsk, Verdict};
 
 use super::books::Allowances;
 use super::decide::Effects;
+use super::keys;
 use super::ledger::{Entry, Pin};
 use super::thread::Keeper;
-use super::{keys, leaves};
 use crate::refusal::Refusal;
 use crate::store::Batch;
 
@@ -38,7 +38,7 @@ impl Keeper {
         // that what spends them is proven later.
         let kept = !matches!(ask.spend, Spend::CounterpartyHtlc { .. });
         if costs(&ask.spend) && !facts.already_charged {
-            let kind = leaves::spend_kind(&ask.spend).as_bytes().to_vec();
+            let kind = Kind::of_spend(&ask.spend).as_str().as_bytes().to_vec();
             effects.batch.put(keys::charged(node, &ask.txid), kind);
         }
         if kept && !facts.already_charged {

@@ -1,13 +1,19 @@
 //! What the books and the ledger say of a transaction.
 
 use bitcoin::{Amount, OutPoint};
-use strongroom_policy::{ChainFact, Facts, KnownFunding, NodeName, SpendAsk};
+use strongroom_lightning::Learned;
+use strongroom_policy::{
+    Announced, ChainFact, Facts, Kind, KnownFunding, NodeId, NodeName, Opening, Spend, SpendAsk, Violation,
+};
 
+use super::books::Books;
 use super::effects::{channel_of, costs};
+use super::inquiry::Prospect;
 use super::ledger::{Entry, Pin};
 use super::thread::Keeper;
-use super::{keys, leaves};
+use super::{checks, keys};
 use crate::chain;
+use crate::keyring::MessageRequest;
 use crate::refusal::Refusal;
 
 impl Keeper {
@@ -19,7 +25,7 @@ impl Keeper {
             return Err(Refusal::Sealed(format!("node {node} is not open")));
         };
         let (now, window) = (self.now(), self.policy.window().seconds());
-        let mut facts = Facts { now, chain: self.chain_fact(), ..Facts::default() };
+        let mut facts = Facts { now, chain: self.chain_fact(), tier: checks::TIER, ..Facts::default() };
         (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
         let mut pin = ask.signed.first().map_or(0, |signed| signed.index);
         for (index, input) in ask.inputs.iter().enumerate().filter(|_| costs(&ask.spend)) {
@@ -43,17 +49,18 @@ impl Keeper {
         if costs(&ask.spend) {
             let charged_as = self.store.get(&keys::charged(node, &ask.txid)).map_err(unreadable)?;
             facts.already_charged = charged_as
-                .is_some_and(|kind| kind == leaves::spend_kind(&ask.spend).as_bytes())
+                .is_some_and(|kind| kind == Kind::of_spend(&ask.spend).as_str().as_bytes())
                 && ask.fee().is_some_and(|fee| fee <= facts.replaced_fee);
         }
-        let closing = books.allowances.closed_lately(now, window);
-        facts.channels_total = closing
-            .filter_map(|channel| books.channels.closing_capacity(channel))
-            .fold(books.channels.open_capacity(), |sum, capacity| {
-                sum.checked_add(capacity).unwrap_or(Amount::MAX_MONEY)
-            });
+        facts.channels_total = books.channels_total(now, window);
         let channel = channel_of(&ask.spend);
+        // Looked up only where it may be asked for: it goes over all channels.
+        if channel.map_or(ask.spend == Spend::Onchain, |channel| !books.channels.is_known(channel)) {
+            facts.unnamed_total =
+                books.channels.capacity_with(None, books.allowances.closed_lately(now, window));
+        }
         if let Some(channel) = channel {
+            facts.peer = books.channels.peer(channel);
             facts.channel_known = books.channels.is_known(channel);
             facts.channel_capacity = books
                 .channels
@@ -78,6 +85,56 @@ impl Keeper {
         (facts.unmatched_funding, facts.unmatched_funding_count) = books.allowances.unmatched(now, window);
         facts.open_reservations = books.channels.open_reservations();
         Ok((facts, pin))
+    }
+
+    /// What a channel_announcement says, with what it teaches; `Err` within says why it fits no channel known.
+    #[expect(clippy::type_complexity, reason = "a refusal, a misfit, or what was found")]
+    pub(super) fn announced(
+        &self,
+        node: &NodeName,
+        request: &MessageRequest,
+    ) -> Result<Result<(Announced, Learned), String>, Refusal> {
+        let Some(books) = self.books.get(node) else {
+            return Err(Refusal::Sealed(format!("node {node} is not open")));
+        };
+        let found = books.channels.announced(request.key(), request.message(), &books.accounts);
+        Ok(found.map(|(channel, peer)| {
+            let announced = Announced {
+                peer,
+                named: books.channels.peer(&channel),
+                capacity: books.channels.capacity(&channel).unwrap_or(Amount::ZERO),
+                peer_total: self.capacity_with(books, peer),
+            };
+            (announced, books.channels.names(channel, peer))
+        }))
+    }
+
+    /// Capacity of the channels announced with a peer.
+    fn capacity_with(&self, books: &Books, peer: NodeId) -> Amount {
+        let closing = books.allowances.closed_lately(self.now(), self.policy.window().seconds());
+        books.channels.capacity_with(Some(peer), closing)
+    }
+
+    /// What stands against opening a channel now.
+    pub(super) fn may_open(&self, prospect: &Prospect) -> Result<Vec<Violation>, String> {
+        let Prospect { node, peer, capacity, we_fund } = prospect.clone();
+        let books = self.books.get(&node).ok_or_else(|| format!("node {node} is not open"))?;
+        let (now, window) = (self.now(), self.policy.window().seconds());
+        let closing = || books.allowances.closed_lately(now, window);
+        let (unmatched_funding, unmatched_funding_count) = books.allowances.unmatched(now, window);
+        let facts = Facts {
+            now,
+            chain: self.chain_fact(),
+            tier: checks::TIER,
+            channels_total: books.channels_total(now, window),
+            unnamed_total: books.channels.capacity_with(None, closing()),
+            unmatched_funding,
+            unmatched_funding_count,
+            ..Facts::default()
+        };
+        let peer_total = self.capacity_with(books, peer);
+        let opening = Opening { node, peer, capacity, we_fund, peer_total };
+        Ok(self.policy.may_open(&opening, &facts).0)
     }
 
     /// Whether the chain as our bitcoind has it is up to date by the policy's limits.

@@ -90,8 +90,8 @@ impl Tallies {
         self.open.values().map(|tally| tally.from + INTERVAL_MS).min()
     }
 
-    /// Takes what was counted; starts anew.
-    pub(super) fn take(&mut self, policy: Digest) -> Vec<Gossip> {
+    /// Takes what was counted, under a policy whose list of checks is that leaf; starts anew.
+    pub(super) fn take(&mut self, policy: Digest, checks: u64) -> Vec<Gossip> {
         std::mem::take(&mut self.open)
             .into_iter()
             .map(|((node, client), tally)| Gossip {
@@ -100,6 +100,7 @@ impl Tallies {
                 from: tally.from,
                 until: tally.until,
                 policy,
+                checks: Some(checks),
                 classes: tally.approved.into_values().collect(),
                 refused: tally.refused.into_values().collect(),
             })
@@ -121,7 +122,7 @@ mod tests {
             listed += u32::from(tallies.lists_refusal(&node, &client, "unknown", &[n as u8; 32], 61_000));
         }
         assert_eq!(listed, LISTED_A_MINUTE);
-        let gossip = tallies.take(Digest([0; 32]));
+        let gossip = tallies.take(Digest([0; 32]), 2);
         assert_eq!(gossip[0].refused[0].refused, 50);
         assert!(tallies.lists_refusal(&node, &client, "unknown", &[0; 32], 121_000));
         assert!(tallies.due().is_none());

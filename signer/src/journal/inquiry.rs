@@ -4,9 +4,10 @@ use bitcoin::Amount;
 use bitcoin::hex::DisplayHex as _;
 use strongroom_audit as audit;
 use strongroom_lightning::{Authorization, ChannelView};
-use strongroom_policy::NodeName;
+use strongroom_policy::{NodeId, NodeName, Tier, Violation};
 use tokio::sync::oneshot;
 
+use super::checks;
 use super::effects::put_learned;
 use super::preflight::Question;
 use super::thread::Keeper;
@@ -19,10 +20,25 @@ pub enum Inquiry {
     Channels(Option<NodeName>, oneshot::Sender<Vec<KnownChannel>>),
     /// The authorisations of one node, or of all.
     Payments(Option<NodeName>, oneshot::Sender<Vec<KnownPayment>>),
+    /// Whether a node may open a channel with a peer now: what would refuse it.
+    MayOpen(Prospect, oneshot::Sender<Result<Vec<Violation>, String>>),
     /// Lets a node make a payment; answered when that is durable, with what is in force, or why not.
     Authorize(NodeName, Box<Authorization>, oneshot::Sender<Result<KnownPayment, String>>),
     /// What would be refused.
     Preflight(Box<Question>),
+}
+
+/// A channel that is not begun yet.
+#[derive(Clone, Debug)]
+pub struct Prospect {
+    /// The node.
+    pub node: NodeName,
+    /// Its peer.
+    pub peer: NodeId,
+    /// The channel's size.
+    pub capacity: Amount,
+    /// Our own wallet is to pay its funding output.
+    pub we_fund: bool,
 }
 
 /// A channel in the books of a node.
@@ -32,6 +48,8 @@ pub struct KnownChannel {
     pub node: NodeName,
     /// The channel.
     pub view: ChannelView,
+    /// What its checks rest on.
+    pub tier: Tier,
     /// Our own wallet paid its funding output.
     pub funded_by_us: bool,
     /// Unix seconds of the last approval since the daemon opened the node, 0 for none.
@@ -59,6 +77,9 @@ impl Keeper {
             Inquiry::Payments(node, reply) => {
                 let _ = reply.send(self.known_payments(node.as_ref()));
             }
+            Inquiry::MayOpen(prospect, reply) => {
+                let _ = reply.send(self.may_open(&prospect));
+            }
             Inquiry::Authorize(node, wanted, reply) => match self.authorize(&node, *wanted) {
                 Err(why) => {
                     let _ = reply.send(Err(why));
@@ -82,6 +103,7 @@ impl Keeper {
             .flat_map(|(node, books)| {
                 books.channels.views(now, window, seconds).into_iter().map(move |view| KnownChannel {
                     node: node.clone(),
+                    tier: checks::TIER,
                     funded_by_us: books.allowances.funded_by_us(&view.channel) > Amount::ZERO,
                     last_activity: books.active.get(&view.channel).copied().unwrap_or(0),
                     view,

@@ -2,72 +2,25 @@
 
 use strongroom_audit as audit;
 use strongroom_policy::{
-    Ask, Case, Charges, Destination, EcdhAsk, KeyLocator, MessageKind, Musig2Ask, Operation, Spend, SpendAsk,
-    Verdict, Violation,
+    Ask, Case, Charges, Destination, Kind, MessageKind, Musig2Ask, Spend, SpendAsk, Tier, Verdict, Violation,
 };
 
-/// The call, as policy files and leaves name it.
-pub(super) fn operation(operation: Operation) -> &'static str {
-    match operation {
-        Operation::SignPsbt => "sign-psbt",
-        Operation::DeriveSharedKey => "derive-shared-key",
-        Operation::SignMessage => "sign-message",
-        Operation::Musig2 => "musig2",
-        Operation::Preflight => "preflight",
-    }
-}
-
-/// A word for the kind of spend.
-pub(super) fn spend_kind(spend: &Spend) -> &'static str {
-    match spend {
-        Spend::Onchain => "onchain",
-        Spend::CounterpartyCommitment { .. } => "counterparty-commitment",
-        Spend::HolderCommitment { .. } => "holder-commitment",
-        Spend::CounterpartyHtlc { .. } => "counterparty-htlc",
-        Spend::HolderHtlc { .. } => "holder-htlc",
-        Spend::MutualClose { .. } => "mutual-close",
-        Spend::Sweep(of) => match of {
-            strongroom_policy::SweepOf::Delayed => "sweep-delayed",
-            strongroom_policy::SweepOf::ToRemote => "sweep-to-remote",
-            strongroom_policy::SweepOf::CounterpartyHtlc => "sweep-counterparty-htlc",
-            strongroom_policy::SweepOf::Anchor => "sweep-anchor",
-        },
-        Spend::Justice => "justice",
-        Spend::Unknown { .. } => "unknown",
-    }
-}
-
-/// A word for the kind of message.
-pub(super) fn message_kind(kind: &MessageKind) -> (&'static str, Option<String>) {
+/// What is told of a message beside its kind.
+fn message_detail(kind: &MessageKind) -> Option<String> {
     match kind {
-        MessageKind::NodeAnnouncement => ("node-announcement", None),
-        MessageKind::ChannelUpdate => ("channel-update", None),
-        MessageKind::ChannelAnnouncement { .. } => ("channel-announcement", None),
-        MessageKind::Invoice { amount_msat } => ("invoice", amount_msat.map(|a| format!("{a} msat"))),
-        MessageKind::LightningSignedMessage => ("lightning-signed-message", None),
-        MessageKind::Tagged { tag } => ("tagged", Some(tag.clone())),
-        MessageKind::Unknown { looks_like } => ("unknown", Some(looks_like.clone())),
-    }
-}
-
-/// A word for what a shared secret is for.
-pub(super) fn ecdh_purpose(ask: &EcdhAsk) -> &'static str {
-    match ask.key.family {
-        KeyLocator::NODE => "onion or handshake",
-        KeyLocator::REVOCATION_ROOT => "reservation",
-        KeyLocator::TOWER_SESSION | KeyLocator::TOWER_ID => "watchtower",
-        _ => "other",
+        MessageKind::Invoice { amount_msat } => amount_msat.map(|a| format!("{a} msat")),
+        MessageKind::Tagged { tag } => Some(tag.clone()),
+        MessageKind::Unknown { looks_like } => Some(looks_like.clone()),
+        MessageKind::NodeAnnouncement
+        | MessageKind::ChannelUpdate
+        | MessageKind::ChannelAnnouncement { .. }
+        | MessageKind::LightningSignedMessage => None,
     }
 }
 
 /// A word for metrics.
 pub(super) fn kind(ask: &Ask) -> &'static str {
-    match ask {
-        Ask::Spend(spend) => spend_kind(&spend.spend),
-        Ask::Message(message) => message_kind(&message.kind).0,
-        Ask::Ecdh(ecdh) => ecdh_purpose(ecdh),
-        Ask::Musig2(_) => "musig2",
-    }
+    Kind::of(ask).as_str()
 }
 
 fn spend(ask: &SpendAsk) -> audit::Spend {
@@ -89,7 +42,7 @@ fn spend(ask: &SpendAsk) -> audit::Spend {
     let sat = |amounts: &mut dyn Iterator<Item = u64>| amounts.fold(0u64, u64::saturating_add);
     audit::Spend {
         txid: ask.txid.to_string(),
-        kind: spend_kind(&ask.spend).to_owned(),
+        kind: Kind::of_spend(&ask.spend).as_str().to_owned(),
         channel: channel.map(ToString::to_string),
         commitment,
         signed: ask
@@ -118,11 +71,13 @@ pub(super) fn ask(case: &Case) -> audit::Ask {
     match &case.ask {
         Ask::Spend(ask) => audit::Ask::Spend(spend(ask)),
         Ask::Message(ask) => {
-            let (kind, detail) = message_kind(&ask.kind);
-            audit::Ask::Message { key: format!("{{{}}}", ask.key), kind: kind.to_owned(), detail }
+            let kind = Kind::of_message(&ask.kind).as_str().to_owned();
+            let detail = message_detail(&ask.kind);
+            audit::Ask::Message { key: format!("{{{}}}", ask.key), kind, detail }
         }
         Ask::Ecdh(ask) => {
-            audit::Ask::Ecdh { key: format!("{{{}}}", ask.key), purpose: ecdh_purpose(ask).to_owned() }
+            let purpose = Kind::of_ecdh(ask).as_str().to_owned();
+            audit::Ask::Ecdh { key: format!("{{{}}}", ask.key), purpose }
         }
         Ask::Musig2(Musig2Ask { key, step, .. }) => audit::Ask::Musig2 {
             key: format!("{{{key}}}"),
@@ -164,11 +119,12 @@ pub(super) fn decision(
     verdict: &Verdict,
     policy: [u8; 32],
     durability: audit::Durability,
+    (tier, checks): (Tier, u64),
 ) -> audit::Decision {
     audit::Decision {
         node: case.node.to_string(),
         client: case.client.to_string(),
-        operation: operation(case.operation).to_owned(),
+        operation: case.operation.as_str().to_owned(),
         request: audit::Digest(request),
         what: ask(case),
         verdict: if verdict.allowed() {
@@ -179,5 +135,7 @@ pub(super) fn decision(
         observed: violations(&verdict.observed),
         policy: audit::Digest(policy),
         durability,
+        tier: Some(tier.as_str().to_owned()),
+        checks: Some(checks),
     }
 }

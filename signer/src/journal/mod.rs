@@ -3,6 +3,7 @@
 
 mod approved;
 mod books;
+mod checks;
 mod claims;
 mod decide;
 mod effects;
@@ -36,7 +37,7 @@ use tokio::sync::oneshot;
 
 pub use approved::Approved;
 pub use books::BooksReport;
-pub use inquiry::{Inquiry, KnownChannel, KnownPayment};
+pub use inquiry::{Inquiry, KnownChannel, KnownPayment, Prospect};
 pub use job::{Asked, Job, Reply, Subject};
 pub use onchain::{ChainReport, STATES as CHAIN_STATES};
 pub use preflight::{Forecast, Question};

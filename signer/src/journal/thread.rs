@@ -18,7 +18,7 @@ use super::job::Job;
 use super::onchain::Onchain;
 use super::record::Wake;
 use super::withheld::Withheld;
-use super::{OpenError, Opening, Report, keys, leaves};
+use super::{OpenError, Opening, Report, checks, keys};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::store::{Batch, Store};
@@ -29,6 +29,8 @@ pub(super) struct Keeper {
     pub(super) chain: audit::Chain,
     pub(super) policy: Arc<Policy>,
     pub(super) policy_digest: [u8; 32],
+    /// Index of the leaf that says what decisions stand on.
+    pub(super) checks: u64,
     pub(super) books: HashMap<NodeName, Books>,
     pub(super) tallies: Tallies,
     pub(super) withheld: Withheld,
@@ -75,6 +77,7 @@ impl Keeper {
             chain,
             policy,
             policy_digest,
+            checks: 0,
             books: HashMap::new(),
             tallies: Tallies::default(),
             withheld: Withheld::new(patience_ms),
@@ -100,8 +103,10 @@ impl Keeper {
             profile: keeper.policy.profile().to_owned(),
             observed_rules: keeper.policy.observed_rules().iter().map(|t| t.0.to_owned()).collect(),
         };
-        for event in [started, loaded] {
-            keeper.record(event, Batch::default()).map_err(|e| OpenError(e.to_string()))?;
+        let followed = keeper.onchain.view().is_some();
+        let in_force = checks::in_force(&keeper.policy, policy_digest, followed);
+        for event in [started, loaded, in_force] {
+            keeper.checks = keeper.record(event, Batch::default()).map_err(|e| OpenError(e.to_string()))?;
         }
         keeper.store.sync().map_err(|e| OpenError(e.to_string()))?;
         Ok(keeper)
@@ -223,20 +228,22 @@ impl Keeper {
             Job::Ecdh(asked) => self.ecdh(*asked),
             Job::Musig2(asked) => self.musig2(*asked),
             Job::Malformed { node, client, operation, why, turn: _turn } => {
-                let class = format!("{} malformed", leaves::operation(operation));
+                let class = format!("{} malformed", operation.as_str());
                 if !self.tallies.lists_refusal(&node, &client, &class, &[0; 32], self.now) {
                     return;
                 }
                 let decision = audit::Decision {
                     node: node.into(),
                     client: client.into(),
-                    operation: leaves::operation(operation).to_owned(),
+                    operation: operation.as_str().to_owned(),
                     request: audit::Digest([0; 32]),
                     what: audit::Ask::Malformed { why },
                     verdict: audit::Verdict::Refused { enforced: Vec::new() },
                     observed: Vec::new(),
                     policy: audit::Digest(self.policy_digest),
                     durability: audit::Durability::Deferred,
+                    tier: Some(checks::TIER.as_str().to_owned()),
+                    checks: None,
                 };
                 if let Err(e) = self.record(audit::Event::Decision(decision), Batch::default()) {
                     tracing::error!(error = %e, "a refusal is not in the journal");
@@ -271,17 +278,7 @@ impl Keeper {
                     onchain: self.onchain.report(self.now_ms()),
                 };
                 self.metrics.set_chain(&report.onchain, now);
-                for books in &report.books {
-                    let sat = |a: bitcoin::Amount| i64::try_from(a.to_sat()).unwrap_or(i64::MAX);
-                    let node = [books.node.as_str()];
-                    self.metrics.outflow_sat.with_label_values(&node).set(sat(books.outflow));
-                    self.metrics.channels_sat.with_label_values(&node).set(sat(books.channels_total));
-                    self.metrics.exposure_sat.with_label_values(&node).set(sat(books.exposure));
-                    self.metrics.guaranteed_sat.with_label_values(&node).set(sat(books.guaranteed));
-                    self.metrics.provisional_sat.with_label_values(&node).set(sat(books.provisional.0));
-                    self.metrics.unauthorized_sat.with_label_values(&node).set(sat(books.unauthorized.0));
-                    self.metrics.unexplained_sat.with_label_values(&node).set(sat(books.unexplained.0));
-                }
+                self.metrics.set_books(&report.books);
                 let _ = reply.send(report);
             }
             Job::Ask(inquiry) => self.answer(inquiry),
@@ -344,7 +341,7 @@ impl Keeper {
 
     fn write_tallies(&mut self) {
         let mut counted = std::mem::take(&mut self.unwritten);
-        counted.extend(self.tallies.take(audit::Digest(self.policy_digest)));
+        counted.extend(self.tallies.take(audit::Digest(self.policy_digest), self.checks));
         for gossip in counted {
             if let Err(e) = self.record(audit::Event::Gossip(gossip.clone()), Batch::default()) {
                 tracing::error!(error = %e, "counted requests are not in the journal yet");

@@ -24,9 +24,6 @@ impl ChannelsDoor {
     }
 }
 
-/// What the checks rest on: requests alone, until lnd's own backups are read.
-const TIER: &str = "T0";
-
 #[tonic::async_trait]
 impl Channels for ChannelsDoor {
     async fn list(&self, request: Request<ChannelsRequest>) -> Result<Response<ChannelsResponse>, Status> {
@@ -67,7 +64,7 @@ fn channel_of(known: &KnownChannel) -> Channel {
             .collect(),
         their_number: view.their_number,
         our_number: view.our_number,
-        tier: TIER.to_owned(),
+        tier: known.tier.to_string(),
         frozen: match view.frozen {
             None => String::new(),
             Some(Frozen::MutualClose) => "a mutual close was signed".to_owned(),
@@ -78,5 +75,6 @@ fn channel_of(known: &KnownChannel) -> Channel {
         last_activity: known.last_activity,
         exposure_sat: view.exposure().to_sat(),
         claims_overdue_sat: view.claims_overdue.to_sat(),
+        peer: view.peer.map_or_else(String::new, String::from),
     }
 }

@@ -237,6 +237,18 @@ impl Operator for OperatorDoor {
         Ok(Response::new(Box::pin(leaves)))
     }
 
+    async fn journal_leaf(&self, request: Request<JournalLeafRequest>) -> Answer<JournalLeaf> {
+        let index = request.into_inner().index;
+        let (to, mut leaves) = mpsc::channel(1);
+        self.appliance.journal()?.read(index, false, to)?;
+        match leaves.recv().await {
+            Some((index, leaf)) => {
+                Ok(Response::new(JournalLeaf { index, json: String::from_utf8_lossy(&leaf).into_owned() }))
+            }
+            None => Err(Status::not_found(format!("leaf {index} is not written yet"))),
+        }
+    }
+
     async fn journal_export(
         &self,
         request: Request<JournalExportRequest>,

@@ -59,6 +59,7 @@ fn main() -> Result<()> {
         // Every HTLC of the load is a payment of its own, and none ever comes back.
         let policy = PolicyChoice::cautious()
             .set("channels.max_total_sat", 1_000_000_000)
+            .set("channels.max_unnamed_sat", 1_000_000_000)
             .set("payments.max_unauthorized_in_window_sat", 1_000_000_000_000_u64)
             .set("payments.max_unexplained_in_window_sat", 1_000_000_000_000_u64);
         for kind in &options.signers {

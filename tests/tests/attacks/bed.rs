@@ -175,6 +175,11 @@ fn a_compromised_lnd_is_refused_by_name() -> Result<()> {
         for error in [outcome, score.finish()].into_iter().filter_map(Result::err) {
             failures.push(format!("{error:#}"));
         }
+        let mut score = Score::new("Peers", rows_of("Peers"));
+        let outcome = crate::peers::run(&mut score, dir);
+        for error in [outcome, score.finish()].into_iter().filter_map(Result::err) {
+            failures.push(format!("{error:#}"));
+        }
         ensure!(failures.is_empty(), "{}", failures.join("\n"));
         let (refused, bounded) = table::total();
         eprintln!("attacks figures: {refused} cases refused by name, {bounded} bounded");

@@ -13,6 +13,7 @@ mod htlcs;
 mod made_up;
 mod musig2;
 mod payments;
+mod peers;
 mod secrets;
 mod surroundings;
 mod sweeps;

@@ -13,7 +13,7 @@ use crate::made_up::{DERIVE_SHARED_KEY, peer_key, root_request};
 use crate::table::End::Closed;
 use crate::table::{Attack, Score};
 
-const SIGN_MESSAGE: &str = "/signrpc.Signer/SignMessage";
+pub const SIGN_MESSAGE: &str = "/signrpc.Signer/SignMessage";
 
 pub const ROWS: &[Attack] = &[
     Attack {

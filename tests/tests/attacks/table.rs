@@ -60,6 +60,7 @@ pub fn groups() -> Vec<(&'static str, &'static [Attack])> {
         ("Messages and shared secrets", crate::secrets::ROWS),
         ("MuSig2", crate::musig2::ROWS),
         ("Two nodes, old copies, floods", crate::surroundings::ROWS),
+        ("Peers", crate::peers::ROWS),
         ("What no check of requests can hold", crate::bounds::ROWS),
     ]
 }

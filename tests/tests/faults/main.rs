@@ -44,7 +44,9 @@ impl Bed {
 
     /// The same, with the daemon started as `launch` says.
     fn launched(dir: &Path, launch: Launch) -> Result<Self> {
-        let policy = PolicyChoice::cautious().set("channels.max_total_sat", 1_000_000_000);
+        let policy = PolicyChoice::cautious()
+            .set("channels.max_total_sat", 1_000_000_000)
+            .set("channels.max_unnamed_sat", 1_000_000_000);
         let token = SoftHsm::create(&dir.join("token"), "strongroom")?;
         let daemon = Strongroomd::start_empty(dir, &policy, token, launch)?;
         daemon.add_alice(Some(TEST_MASTER_KEY))?;
@@ -342,7 +344,9 @@ fn a_killed_hsm_seals_and_can_be_unsealed() -> Result<()> {
             env: vec![P11KitServer::environment(&socket)],
             ..Launch::default()
         };
-        let policy = PolicyChoice::cautious().set("channels.max_total_sat", 1_000_000_000);
+        let policy = PolicyChoice::cautious()
+            .set("channels.max_total_sat", 1_000_000_000)
+            .set("channels.max_unnamed_sat", 1_000_000_000);
         let pin = token.pin_file.clone();
         let daemon = Strongroomd::start_empty(dir, &policy, token.clone(), launch)?;
         daemon.add_alice(Some(TEST_MASTER_KEY))?;

@@ -170,6 +170,7 @@ fn a_session_signs_once_and_its_key_does_not_come_out() -> Result<()> {
     Workdir::new("faults-nonces")?.run(|dir| {
         let policy = PolicyChoice::cautious()
             .set("channels.max_total_sat", 1_000_000_000)
+            .set("channels.max_unnamed_sat", 1_000_000_000)
             .set("musig2.enabled", true)
             .set("musig2.max_sessions", 100)
             .and("[[grants]]\nclient = \"lnd\"\nnode = \"*\"\noperations = [\"musig2\"]\nkeys = [\"multisig\"]");

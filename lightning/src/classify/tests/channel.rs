@@ -131,7 +131,7 @@ impl Node {
         ask.spend
     }
 
-    fn learn(&mut self, learned: Learned) {
+    pub fn learn(&mut self, learned: Learned) {
         for (key, value) in learned.records() {
             match value {
                 Some(value) => self.records.insert(key, value),

@@ -9,7 +9,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use strongroom_policy::{Policy, Profile, Violation};
+use strongroom_policy::{Kind, Policy, Profile, Violation};
 
 use super::*;
 use crate::fixture::*;

@@ -46,7 +46,7 @@ fn own() -> Destination {
     Destination::OwnWallet(WalletPath { purpose: 84, branch: 0, index: 3 })
 }
 
-fn onchain_denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
+pub(super) fn onchain_denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
     let home = Home::new();
     let vls = Vls::new(limits(), Network::Regtest, node);
     let judge = |(transaction, ask): (Transaction, SpendAsk)| vls.onchain(&transaction, &ask, home.places());
@@ -165,7 +165,7 @@ fn at_height(node: PublicKey, height: u32) -> Vls {
     vls
 }
 
-fn sweeps_denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
+pub(super) fn sweeps_denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
     let home = Home::new();
     let vls = at_height(node, 800);
     let ours = home.ours();
@@ -240,8 +240,4 @@ fn sweeps_without_a_view_of_the_chain() {
     assert!(tags(&judged(&vls, &home, false, &by_clock)).contains("policy-sweep-locktime"));
     let height_without_end = swept(&delayed(144), 144, 499_999_999, &home.ours(), 0);
     assert!(tags(&judged(&vls, &home, false, &height_without_end)).contains("policy-sweep-locktime"));
-}
-
-pub(super) fn denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
-    [onchain_denied(node), sweeps_denied(node)].concat()
 }

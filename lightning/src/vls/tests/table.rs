@@ -6,8 +6,40 @@ use super::*;
 
 /// Every case of a denial there is in these tests.
 fn denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
-    [commitments::denied(node), commitments::htlcs_denied(node), closes::denied(node), spends::denied(node)]
-        .concat()
+    by_kinds(node).into_iter().flat_map(|(_, denied)| denied).collect()
+}
+
+/// The same, by the kinds of request that VLS is asked about in that way ([`Vls::judge`]).
+fn by_kinds(node: PublicKey) -> Vec<(Vec<Kind>, Vec<(&'static str, Vec<Violation>)>)> {
+    vec![
+        (vec![Kind::CounterpartyCommitment], commitments::denied(node)),
+        (vec![Kind::CounterpartyHtlc], commitments::htlcs_denied(node)),
+        (vec![Kind::MutualClose], closes::denied(node)),
+        (vec![Kind::Onchain, Kind::SweepToRemote, Kind::SweepAnchor], spends::onchain_denied(node)),
+        (vec![Kind::SweepDelayed, Kind::SweepCounterpartyHtlc, Kind::Justice], spends::sweeps_denied(node)),
+    ]
+}
+
+/// What the journal says of a decision's checks is true: in each kind exactly the rules that were seen to deny there.
+#[test]
+fn each_kind_is_held_to_what_its_list_says() {
+    let limits = limits();
+    let mut judged = Vec::new();
+    for (kinds, denied) in by_kinds(node(1)) {
+        let seen: BTreeSet<&str> =
+            denied.iter().map(|(tag, _)| *tag).filter(|tag| *tag != "policy-mutual-other").collect();
+        for kind in kinds {
+            let checks = checks(kind, &limits, true);
+            let listed: BTreeSet<&str> =
+                [checks.enforced, checks.partly, checks.observed].concat().into_iter().collect();
+            assert_eq!(seen, listed, "{kind:?}");
+            judged.push(kind);
+        }
+    }
+    for kind in Kind::ALL.into_iter().filter(|kind| !judged.contains(kind)) {
+        let checks = checks(kind, &limits, true);
+        assert!(checks.enforced.is_empty() && checks.partly.is_empty() && checks.observed.is_empty());
+    }
 }
 
 #[test]

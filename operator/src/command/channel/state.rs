@@ -11,6 +11,7 @@ pub struct ChannelState {
     node: String,
     channel: String,
     tier: String,
+    peer: String,
     capacity_sat: u64,
     funded_by_us: bool,
     balance_sat: u64,
@@ -41,6 +42,7 @@ impl From<v1::Channel> for ChannelState {
             node: channel.node,
             channel: channel.channel,
             tier: channel.tier,
+            peer: channel.peer,
             capacity_sat: channel.capacity_sat,
             funded_by_us: channel.funded_by_us,
             balance_sat: channel.balance_sat,
@@ -70,7 +72,7 @@ impl From<v1::Htlc> for HtlcState {
 }
 
 impl ChannelState {
-    /// Two lines for people.
+    /// Three lines for people.
     pub fn words(&self) -> String {
         let state = match (self.frozen.is_empty(), self.closing) {
             (false, _) => format!("frozen: {}", plain(&self.frozen)),
@@ -82,11 +84,12 @@ impl ChannelState {
             claims => format!("\n  claims of {} overdue: is lnd at work, and the peer there?", sat(claims)),
         };
         format!(
-            "{}  node {}  {}  {}\n  ours {} of {}, guaranteed {}; commitment {}, {} HTLCs{overdue}",
+            "{}  node {}  {}  {}\n  peer {}\n  ours {} of {}, guaranteed {}; commitment {}, {} HTLCs{overdue}",
             plain(&self.channel),
             plain(&self.node),
             plain(&self.tier),
             state,
+            if self.peer.is_empty() { "not announced".to_owned() } else { plain(&self.peer) },
             number(self.balance_sat),
             sat(self.capacity_sat),
             sat(self.guaranteed_sat),
@@ -103,9 +106,14 @@ impl ChannelState {
             seconds => time(seconds),
         };
         let mut text = format!(
-            "{}\n  funded    by {}\n  exposure  {} if the peer and a compromised lnd work together\n  \
+            "{}\n  named     {}\n  funded    by {}\n  exposure  {} if the peer and a compromised lnd work together\n  \
              forwards  {} for its HTLCs, not proven settled\n  our own   commitment {ours}\n  activity  {activity}",
             self.words(),
+            if self.peer.is_empty() {
+                "by nobody: no announcement was signed, so the peer is not known"
+            } else {
+                "by lnd, in the channel's announcement; nothing proves it to a signer"
+            },
             if self.funded_by_us { "our wallet" } else { "the peer, as far as we signed" },
             sat(self.exposure_sat),
             sat(self.provisional_sat),

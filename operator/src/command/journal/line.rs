@@ -28,6 +28,9 @@ fn event(event: &Event) -> String {
         Event::PolicyLoaded { policy, profile, observed_rules } => {
             format!("policy {} loaded: {policy}, only observed: {}", plain(profile), list(observed_rules))
         }
+        Event::ChecksInForce { policy, tier, checks } => {
+            format!("checks of {} kinds of request at tier {}, policy {policy}", checks.len(), plain(tier))
+        }
         Event::MacaroonMinted { id, node, client, expires, .. } => {
             let expires = expires.map_or("never".to_owned(), time);
             format!("macaroon {} minted: {} as {}, expires {expires}", plain(id), plain(node), plain(client))
@@ -80,6 +83,9 @@ fn decision(decision: &Decision) -> String {
     };
     let who = format!("{}/{}", plain(&decision.node), plain(&decision.client));
     let mut text = format!("{verdict:<9} {who}  {}  {}", plain(&decision.operation), ask(&decision.what));
+    if let Some(tier) = &decision.tier {
+        text += &format!(", at {}", plain(tier));
+    }
     if let Verdict::Refused { enforced } = &decision.verdict {
         enforced.iter().for_each(|violation| text += &reason("refused", violation));
     }

@@ -1,5 +1,6 @@
 //! `strongroom journal …`
 
+pub mod checks;
 pub mod export;
 pub mod line;
 pub mod onchain;
