@@ -127,7 +127,8 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
         Just(MessageKind::Tagged { tag: "t".into() }),
         Just(MessageKind::Unknown { looks_like: "?".into() }),
     ];
-    let messages = (0u32..11, 0u32..2, kinds, any::<bool>(), any::<bool>()).prop_map(
+    let families = prop_oneof![1 => Just(0u32), 2 => 0u32..11];
+    let messages = (families, 0u32..2, kinds, any::<bool>(), any::<bool>()).prop_map(
         |(f, i, kind, schnorr, tap_tweak)| {
             Ask::Message(MessageAsk { key: locator(f, i), kind, schnorr, tap_tweak })
         },
@@ -294,7 +295,11 @@ fn chance_reaches_yes_and_every_no() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = (cases(), facts());
     let lowest = LIMITS.iter().map(|(table, key, least, _)| with(table, key, *least));
-    let stricter = [edited("channels", "require_tier", "\"T1\""), listing(&[1])];
+    let stricter = [
+        edited("channels", "require_tier", "\"T1\""),
+        edited("channels", "require_psbt_funding", true),
+        listing(&[1]),
+    ];
     let policies: Vec<Policy> = lowest.chain(stricter).collect();
     let (mut yes, mut tags) = (0, std::collections::BTreeSet::new());
     for _ in 0..6_000 {
