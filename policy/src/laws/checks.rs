@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 
 use super::raising::{cases, facts};
-use crate::case::{Case, Spend};
+use crate::case::{Ask, Case, Spend};
 use crate::facts::{ChainFact, Facts};
 use crate::fixture::*;
 use crate::{Kind, Policy, rules};
@@ -46,6 +46,13 @@ fn violated_by_chance(policies: &[(Policy, bool)]) -> Vec<ByKind> {
         // Now and then somebody without a grant.
         if count.is_multiple_of(10) {
             case.client = "somebody".parse().expect("a name of few letters");
+        }
+        // Justice with a wallet coin in it, whose fee counts.
+        if let Ask::Spend(ask) = &mut case.ask
+            && ask.spend == Spend::Justice
+            && count.is_multiple_of(3)
+        {
+            ask.inputs[0].script_pubkey = wpkh(40);
         }
         let facts = as_the_journal_fills_them(&case, facts);
         for ((policy, followed), seen) in policies.iter().zip(&mut seen) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::case::*;
 use crate::facts::{Announced, ChainFact, Facts, KnownFunding};
 use crate::fixture::*;
-use crate::update::{ChannelUpdate, Cover, Frozen, OfferedHtlc};
+use crate::update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, UnpaidForward};
 use crate::{Mode, Network, Policy, Profile, rules};
 
 /// Every number that limits: table, key, its least and greatest value.
@@ -127,7 +127,8 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
         Just(MessageKind::Tagged { tag: "t".into() }),
         Just(MessageKind::Unknown { looks_like: "?".into() }),
     ];
-    let messages = (0u32..11, 0u32..2, kinds, any::<bool>(), any::<bool>()).prop_map(
+    let families = prop_oneof![1 => Just(0u32), 2 => 0u32..11];
+    let messages = (families, 0u32..2, kinds, any::<bool>(), any::<bool>()).prop_map(
         |(f, i, kind, schnorr, tap_tweak)| {
             Ask::Message(MessageAsk { key: locator(f, i), kind, schnorr, tap_tweak })
         },
@@ -147,6 +148,7 @@ fn covers() -> impl Strategy<Value = Cover> {
         1 => Just(Cover::Authorized),
         1 => Just(Cover::Beyond { value: "2 sat".into(), limit: "1 sat".into() }),
         1 => (699_990u32..700_100, 0u64..4_000_000).prop_map(|(cltv, before)| forward(cltv, before)),
+        1 => Just(Cover::Forward { incoming: outpoint(59), incoming_cltv: 700_100, provisional: sat(0), claims_overdue: 1 }),
         2 => Just(Cover::Own),
     ]
 }
@@ -158,7 +160,10 @@ prop_compose! {
         offered in prop::collection::vec((amount(), covers()), 0..3),
         frozen in prop::option::weighted(0.1, Just(Frozen::MutualClose)),
         peer_balance in prop_oneof![2 => Just((0, 0)), 1 => (0u64..4_000_000, 0u64..400_000)],
+        unpaid in prop::option::weighted(0.1, amount()),
     ) -> ChannelUpdate {
+        let unpaid = unpaid.map(|sats| UnpaidForward { payment_hash160: "00".repeat(20), amount: sat(sats) });
+        let unpaid = unpaid.into_iter().collect();
         let offered = offered.into_iter().map(|(sats, cover)| OfferedHtlc {
             payment_hash160: "00".repeat(20),
             amount: sat(sats),
@@ -168,7 +173,7 @@ prop_compose! {
         let peer_balance = (sat(peer_balance.0), sat(peer_balance.1));
         let unexplained_outflow = sat(unexplained);
         let offered = offered.collect();
-        ChannelUpdate { unexplained_outputs, unexplained_outflow, offered, frozen, peer_balance, unpaid: Vec::new() }
+        ChannelUpdate { unexplained_outputs, unexplained_outflow, offered, frozen, peer_balance, unpaid }
     }
 }
 
@@ -294,7 +299,11 @@ fn chance_reaches_yes_and_every_no() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = (cases(), facts());
     let lowest = LIMITS.iter().map(|(table, key, least, _)| with(table, key, *least));
-    let stricter = [edited("channels", "require_tier", "\"T1\""), listing(&[1])];
+    let stricter = [
+        edited("channels", "require_tier", "\"T1\""),
+        edited("channels", "require_psbt_funding", true),
+        listing(&[1]),
+    ];
     let policies: Vec<Policy> = lowest.chain(stricter).collect();
     let (mut yes, mut tags) = (0, std::collections::BTreeSet::new());
     for _ in 0..6_000 {
