@@ -36,6 +36,11 @@ impl KnownTransactions for Signed {
     fn output(&self, outpoint: &OutPoint) -> Option<TxOut> {
         self.0.get(&outpoint.txid)?.get(outpoint.vout as usize).cloned()
     }
+
+    /// No life is long enough to fold any.
+    fn is_tombstoned(&self, _: &Txid) -> bool {
+        false
+    }
 }
 
 /// One node with the recorded day's keys.
@@ -120,7 +125,12 @@ impl Node {
             .and_then(|channel| self.signed.output(channel))
             .map_or(Amount::ZERO, |output| output.value);
         let window = POLICY.window().seconds();
-        let terms = Terms { funded_by_us: funded_by_us > Amount::ZERO, now: NOW, window };
+        let terms = Terms {
+            funded_by_us: funded_by_us > Amount::ZERO,
+            now: NOW,
+            window,
+            claim_seconds: POLICY.claim_seconds(),
+        };
         let step = self.channels.step(&ask, &learned, terms);
         let places = Places { accounts: &ACCOUNTS, allowed: POLICY.allowlist(), network: Network::Regtest };
         let judged = self.vls.judge(request, &ask, &self.channels, funded_by_us, places);
@@ -196,7 +206,7 @@ impl Node {
 /// Everything that is shown of channels.
 pub fn show(channels: &Channels) {
     let window = POLICY.window().seconds();
-    for view in channels.views(NOW, window) {
+    for view in channels.views(NOW, window, POLICY.claim_seconds()) {
         let _ = view.exposure();
     }
     let _ = (channels.exposure(), channels.deadlines(), channels.open_count(), channels.unmatched_funding());
