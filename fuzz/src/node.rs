@@ -129,7 +129,7 @@ impl Node {
             funded_by_us: funded_by_us > Amount::ZERO,
             now: NOW,
             window,
-            claim_seconds: CLAIM_SECONDS,
+            claim_seconds: POLICY.claim_seconds(),
         };
         let step = self.channels.step(&ask, &learned, terms);
         let places = Places { accounts: &ACCOUNTS, allowed: POLICY.allowlist(), network: Network::Regtest };
