@@ -12,7 +12,12 @@ use super::{Asked, Unclear, sat_per_kw, unsigned};
 /// `OpenChannel` and `OpenChannelSync`.
 pub fn open(asked: OpenChannelRequest) -> Asked {
     let capacity_sat = if asked.fund_max { 0 } else { capacity(asked.local_funding_amount)? };
-    let channel = NewChannel { capacity_sat, push_sat: unsigned(asked.push_sat, "push_sat")? };
+    let peer = match hex::decode(&asked.node_pubkey_string) {
+        Ok(key) if asked.node_pubkey.is_empty() => key,
+        Ok(_) => asked.node_pubkey,
+        Err(_) => return Err("node_pubkey_string is not hex".to_owned()),
+    };
+    let channel = NewChannel { capacity_sat, push_sat: unsigned(asked.push_sat, "push_sat")?, peer };
     Ok(Some(What::Open(OpenIntent {
         channels: vec![channel],
         sat_per_kw: sat_per_kw(asked.sat_per_vbyte, asked.sat_per_byte)?,
@@ -22,9 +27,10 @@ pub fn open(asked: OpenChannelRequest) -> Asked {
 
 /// `BatchOpenChannel`: one transaction funds them all.
 pub fn batch_open(asked: BatchOpenChannelRequest) -> Asked {
-    let channels = asked.channels.iter().map(|channel| {
+    let channels = asked.channels.into_iter().map(|channel| {
         let push_sat = unsigned(channel.push_sat, "push_sat")?;
-        Ok(NewChannel { capacity_sat: capacity(channel.local_funding_amount)?, push_sat })
+        let capacity_sat = capacity(channel.local_funding_amount)?;
+        Ok(NewChannel { capacity_sat, push_sat, peer: channel.node_pubkey })
     });
     let channels = channels.collect::<Result<Vec<_>, Unclear>>()?;
     if channels.is_empty() {
@@ -88,7 +94,7 @@ mod tests {
             assert!(open(asked).is_err(), "{amount} {push}");
         }
         assert!(batch_open(BatchOpenChannelRequest::default()).is_err());
-        let none = BatchOpenChannel { local_funding_amount: 0, push_sat: 0 };
+        let none = BatchOpenChannel::default();
         assert!(batch_open(BatchOpenChannelRequest { channels: vec![none], sat_per_vbyte: 1 }).is_err());
         assert!(close(CloseChannelRequest::default()).is_err());
         for txid in [None, Some(FundingTxid::FundingTxidBytes(vec![1; 31]))] {
@@ -99,9 +105,21 @@ mod tests {
 
     #[test]
     fn capacities_and_who_funds_them_come_through() {
-        let asked = OpenChannelRequest { local_funding_amount: 9, push_sat: 2, ..Default::default() };
+        let asked = OpenChannelRequest {
+            local_funding_amount: 9,
+            push_sat: 2,
+            node_pubkey: vec![2; 33],
+            ..Default::default()
+        };
         let opened = opening(open(asked.clone()));
-        assert_eq!(opened.channels, [NewChannel { capacity_sat: 9, push_sat: 2 }]);
+        assert_eq!(opened.channels, [NewChannel { capacity_sat: 9, push_sat: 2, peer: vec![2; 33] }]);
+        let by_text = OpenChannelRequest {
+            node_pubkey: Vec::new(),
+            node_pubkey_string: "03".repeat(33),
+            ..asked.clone()
+        };
+        assert_eq!(opening(open(by_text)).channels[0].peer, [3; 33]);
+        assert!(open(OpenChannelRequest { node_pubkey_string: "x".into(), ..asked.clone() }).is_err());
         assert!(!opened.funded_elsewhere);
         let shim = OpenChannelRequest { funding_shim: Some(FundingShim {}), ..asked.clone() };
         assert!(opening(open(shim)).funded_elsewhere);

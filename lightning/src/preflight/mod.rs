@@ -11,8 +11,8 @@ mod wallet;
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Txid, Weight};
-use strongroom_policy::ChannelUpdate;
 use strongroom_policy::case::{Destination, Evidence, InputFact, OutputFact, Spend, SpendAsk};
+use strongroom_policy::{ChannelUpdate, NodeId};
 
 use crate::accounts::Accounts;
 use crate::books::Terms;
@@ -73,6 +73,8 @@ pub struct NewChannel {
     pub capacity: Option<Amount>,
     /// Given to the peer at the opening.
     pub push: Amount,
+    /// The peer, if it is known.
+    pub peer: Option<NodeId>,
 }
 
 /// The close of a channel.

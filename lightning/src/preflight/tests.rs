@@ -183,7 +183,7 @@ fn wallet_payments_are_held_to_their_limits() {
 }
 
 fn opening(capacity: u64, push: u64) -> Opening {
-    let channel = NewChannel { capacity: Some(sat(capacity)), push: sat(push) };
+    let channel = NewChannel { capacity: Some(sat(capacity)), push: sat(push), peer: None };
     Opening { channels: vec![channel], fee_rate: Some(1_250), funded_elsewhere: false }
 }
 
@@ -205,7 +205,7 @@ fn openings_are_held_to_the_caps() {
     assert_eq!(broken(&cautious(), opening(16_777_215, 1_000_000)), [""; 0]);
     let elsewhere = Opening { funded_elsewhere: true, ..opening(16_777_216, 0) };
     assert_eq!(broken(&cautious(), elsewhere), ["channel-capacity"]);
-    let most = NewChannel { capacity: None, push: Amount::ZERO };
+    let most = NewChannel { capacity: None, push: Amount::ZERO, peer: None };
     let foresight = foresee(&node, Intent::Open(Opening { channels: vec![most], ..opening(1, 0) }));
     assert!(foresight.certain.is_empty() && foresight.unchecked[0].contains("capacity"), "{foresight:?}");
 }

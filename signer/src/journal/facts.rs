@@ -1,14 +1,15 @@
 //! What the books and the ledger say of a transaction.
 
+use std::collections::BTreeMap;
+
 use bitcoin::{Amount, OutPoint};
-use strongroom_lightning::Learned;
+use strongroom_lightning::{Learned, preflight};
 use strongroom_policy::{
     Announced, ChainFact, Facts, Kind, KnownFunding, NodeId, NodeName, Opening, Spend, SpendAsk, Violation,
 };
 
 use super::books::Books;
 use super::effects::{channel_of, costs};
-use super::inquiry::Prospect;
 use super::ledger::{Entry, Pin};
 use super::thread::Keeper;
 use super::{checks, keys};
@@ -115,10 +116,13 @@ impl Keeper {
         books.channels.capacity_with(Some(peer), closing)
     }
 
-    /// What stands against opening a channel now.
-    pub(super) fn may_open(&self, prospect: &Prospect) -> Result<Vec<Violation>, String> {
-        let Prospect { node, peer, capacity, we_fund } = prospect.clone();
-        let books = self.books.get(&node).ok_or_else(|| format!("node {node} is not open"))?;
+    /// What stands against opening these channels with these peers now, one after another.
+    pub(super) fn may_open(
+        &self,
+        node: &NodeName,
+        books: &Books,
+        opening: &preflight::Opening,
+    ) -> Vec<Violation> {
         let (now, window) = (self.now(), self.policy.window().seconds());
         let closing = || books.allowances.closed_lately(now, window);
         let (unmatched_funding, unmatched_funding_count) = books.allowances.unmatched(now, window);
@@ -132,9 +136,17 @@ impl Keeper {
             unmatched_funding_count,
             ..Facts::default()
         };
-        let peer_total = self.capacity_with(books, peer);
-        let opening = Opening { node, peer, capacity, we_fund, peer_total };
-        Ok(self.policy.may_open(&opening, &facts).0)
+        let (mut found, mut more) = (Vec::new(), BTreeMap::<NodeId, Amount>::new());
+        for channel in &opening.channels {
+            let (Some(peer), Some(capacity)) = (channel.peer, channel.capacity) else { continue };
+            let more = more.entry(peer).or_default();
+            let peer_total = self.capacity_with(books, peer).checked_add(*more).unwrap_or(Amount::MAX_MONEY);
+            *more = more.checked_add(capacity).unwrap_or(Amount::MAX_MONEY);
+            let we_fund = !opening.funded_elsewhere;
+            let opening = Opening { node: node.clone(), peer, capacity, we_fund, peer_total };
+            found.extend(self.policy.may_open(&opening, &facts).0);
+        }
+        found
     }
 
     /// Whether the chain as our bitcoind has it is up to date by the policy's limits.

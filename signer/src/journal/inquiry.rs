@@ -4,7 +4,7 @@ use bitcoin::Amount;
 use bitcoin::hex::DisplayHex as _;
 use strongroom_audit as audit;
 use strongroom_lightning::{Authorization, ChannelView};
-use strongroom_policy::{NodeId, NodeName, Tier, Violation};
+use strongroom_policy::{NodeName, Tier};
 use tokio::sync::oneshot;
 
 use super::checks;
@@ -20,25 +20,10 @@ pub enum Inquiry {
     Channels(Option<NodeName>, oneshot::Sender<Vec<KnownChannel>>),
     /// The authorisations of one node, or of all.
     Payments(Option<NodeName>, oneshot::Sender<Vec<KnownPayment>>),
-    /// Whether a node may open a channel with a peer now: what would refuse it.
-    MayOpen(Prospect, oneshot::Sender<Result<Vec<Violation>, String>>),
     /// Lets a node make a payment; answered when that is durable, with what is in force, or why not.
     Authorize(NodeName, Box<Authorization>, oneshot::Sender<Result<KnownPayment, String>>),
     /// What would be refused.
     Preflight(Box<Question>),
-}
-
-/// A channel that is not begun yet.
-#[derive(Clone, Debug)]
-pub struct Prospect {
-    /// The node.
-    pub node: NodeName,
-    /// Its peer.
-    pub peer: NodeId,
-    /// The channel's size.
-    pub capacity: Amount,
-    /// Our own wallet is to pay its funding output.
-    pub we_fund: bool,
 }
 
 /// A channel in the books of a node.
@@ -76,9 +61,6 @@ impl Keeper {
             }
             Inquiry::Payments(node, reply) => {
                 let _ = reply.send(self.known_payments(node.as_ref()));
-            }
-            Inquiry::MayOpen(prospect, reply) => {
-                let _ = reply.send(self.may_open(&prospect));
             }
             Inquiry::Authorize(node, wanted, reply) => match self.authorize(&node, *wanted) {
                 Err(why) => {

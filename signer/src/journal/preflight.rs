@@ -33,6 +33,14 @@ pub struct Forecast {
     pub not_checked: Vec<String>,
 }
 
+impl Forecast {
+    /// Two requests for one purpose break a limit once.
+    fn add(&mut self, mut found: Vec<Violation>) {
+        found.retain(|violation| self.violations.iter().all(|before| before.tag != violation.tag));
+        self.violations.extend(found);
+    }
+}
+
 impl Keeper {
     /// Asks the rules about the requests that lnd would make.
     pub(super) fn preflight(
@@ -62,10 +70,13 @@ impl Keeper {
         let foresight = books.channels.foresee(intent, &books.accounts, terms);
         let mut forecast = Forecast { not_checked: foresight.unchecked, ..Forecast::default() };
         for foreseen in foresight.certain {
-            let mut found = self.would_violate(node, client, foreseen)?;
-            // Two requests for one purpose break a limit once.
-            found.retain(|violation| forecast.violations.iter().all(|before| before.tag != violation.tag));
-            forecast.violations.extend(found);
+            forecast.add(self.would_violate(node, client, foreseen)?);
+        }
+        if let Intent::Open(opening) = intent {
+            forecast.add(self.may_open(node, books, opening));
+            if opening.channels.iter().any(|channel| channel.peer.is_none()) {
+                forecast.not_checked.push("the peer, which is not named".to_owned());
+            }
         }
         for (when, foreseen) in foresight.possible {
             let found = self.would_violate(node, client, foreseen)?;

@@ -4,10 +4,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Address, Amount, OutPoint, ScriptBuf};
 use prost::Message as _;
 use strongroom_lightning::preflight::{self, Intent};
-use strongroom_policy::{Network, Operation, Violation};
+use strongroom_policy::{Network, NodeId, Operation, Violation};
 use strongroom_proto::strongroom::v1::destination::To;
 use strongroom_proto::strongroom::v1::preflight_request::What;
 use strongroom_proto::strongroom::v1::preflight_server::Preflight;
@@ -141,12 +142,15 @@ fn open(asked: &OpenIntent) -> Result<Intent, Refusal> {
     if count == 0 || count > MOST_CHANNELS {
         return Err(malformed(format!("{count} channels; allowed: 1 to {MOST_CHANNELS}")));
     }
-    let channels = asked.channels.iter().map(|channel| preflight::NewChannel {
-        capacity: (channel.capacity_sat > 0).then(|| Amount::from_sat(channel.capacity_sat)),
-        push: Amount::from_sat(channel.push_sat),
+    let channels = asked.channels.iter().map(|channel| {
+        Ok(preflight::NewChannel {
+            capacity: (channel.capacity_sat > 0).then(|| Amount::from_sat(channel.capacity_sat)),
+            push: Amount::from_sat(channel.push_sat),
+            peer: (!channel.peer.is_empty()).then(|| peer(&channel.peer)).transpose()?,
+        })
     });
     Ok(Intent::Open(preflight::Opening {
-        channels: channels.collect(),
+        channels: channels.collect::<Result<_, Refusal>>()?,
         fee_rate: rate(asked.sat_per_kw),
         funded_elsewhere: asked.funded_elsewhere,
     }))
@@ -158,6 +162,11 @@ fn close(asked: &CloseIntent, network: Network) -> Result<Intent, Refusal> {
     let to = (!asked.address.is_empty()).then(|| script(&asked.address, network)).transpose()?;
     let fee_rate = rate(asked.sat_per_kw);
     Ok(Intent::Close(preflight::Closing { channel, force: asked.force, to, fee_rate }))
+}
+
+fn peer(bytes: &[u8]) -> Result<NodeId, Refusal> {
+    let wrong = |_| malformed(format!("a peer of {} bytes that is no compressed public key", bytes.len()));
+    PublicKey::from_slice(bytes).map(NodeId::from).map_err(wrong)
 }
 
 fn rate(sat_per_kw: u64) -> Option<u64> {
@@ -175,6 +184,8 @@ fn script(text: &str, network: Network) -> Result<ScriptBuf, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_proto::strongroom::v1::NewChannel;
+
     use super::*;
 
     fn refused(what: What) -> String {
@@ -197,6 +208,7 @@ mod tests {
         ));
         let mainnet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
         let wallet = |outputs, all| What::Wallet(WalletIntent { outputs, all, sat_per_kw: 0 });
+        let stranger = NewChannel { capacity_sat: 9, push_sat: 0, peer: vec![2, 2] };
         let short = PaymentIntent { payment_hash: vec![1; 31], ..PaymentIntent::default() };
         for (what, says) in [
             (What::Payment(short), "31 bytes"),
@@ -207,6 +219,7 @@ mod tests {
             (wallet(vec![to("nobody")], false), "\"nobody\""),
             (wallet(vec![to(mainnet); 2], true), "allowed: 1 to 1"),
             (What::Open(OpenIntent::default()), "0 channels"),
+            (What::Open(OpenIntent { channels: vec![stranger], ..OpenIntent::default() }), "2 bytes"),
             (What::Close(CloseIntent { channel: "x:0".into(), ..CloseIntent::default() }), "txid:index"),
         ] {
             let text = refused(what);
