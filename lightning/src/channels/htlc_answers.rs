@@ -107,7 +107,7 @@ impl AnsweredCommitments {
 
     /// Makes room for one more answer on `commitment`: what is folded, the longest waiting first.
     pub(crate) fn room_for(&self, commitment: &Txid) -> Vec<Change> {
-        let new = usize::from(!self.get(commitment).is_some_and(|answers| !answers.latest));
+        let new = usize::from(self.get(commitment).is_none_or(|answers| answers.latest));
         let (mut commitments, mut answers) = (self.waiting + new, self.waiting_answers + 1);
         let mut changes = Vec::new();
         for txid in self.by_order.values() {

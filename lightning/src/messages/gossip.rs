@@ -76,8 +76,11 @@ impl Announcement {
     }
 }
 
+/// Both sides' keys of a kind, compressed.
+type Pair = [[u8; 33]; 2];
+
 /// The keys of nodes and of the funding output that a channel_announcement names.
-fn named_keys(mut rest: Bytes<'_>) -> Option<([[u8; 33]; 2], [[u8; 33]; 2])> {
+fn named_keys(mut rest: Bytes<'_>) -> Option<(Pair, Pair)> {
     let features = rest.u16()?;
     rest.take(features)?;
     chain(&mut rest)?;

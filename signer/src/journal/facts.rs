@@ -89,7 +89,6 @@ impl Keeper {
     }
 
     /// What a channel_announcement says, with what it teaches; `Err` within says why it fits no channel known.
-    #[expect(clippy::type_complexity, reason = "a refusal, a misfit, or what was found")]
     pub(super) fn announced(
         &self,
         node: &NodeName,

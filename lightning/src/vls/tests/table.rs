@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+/// Cases of a denial: the rule, and all that was found.
+type Denials = Vec<(&'static str, Vec<Violation>)>;
+
 /// Every case of a denial there is in these tests.
-fn denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
+fn denied(node: PublicKey) -> Denials {
     by_kinds(node).into_iter().flat_map(|(_, denied)| denied).collect()
 }
 
 /// The same, by the kinds of request that VLS is asked about in that way ([`Vls::judge`]).
-fn by_kinds(node: PublicKey) -> Vec<(Vec<Kind>, Vec<(&'static str, Vec<Violation>)>)> {
+fn by_kinds(node: PublicKey) -> Vec<(Vec<Kind>, Denials)> {
     vec![
         (vec![Kind::CounterpartyCommitment], commitments::denied(node)),
         (vec![Kind::CounterpartyHtlc], commitments::htlcs_denied(node)),
