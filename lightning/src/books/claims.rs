@@ -140,3 +140,12 @@ fn a_peer_that_is_away_stands_in_nobodys_way() {
     let node = paid(&[INCOMING]);
     assert_eq!((overdue(&node, NOW + WINDOW - 1), overdue(&node, NOW + WINDOW)), (51_000, 0));
 }
+
+#[test]
+fn a_forward_whose_channel_shows_no_end_stops_counting_when_every_htlc_has_ended() {
+    let node = paid(&[INCOMING]);
+    let at_risk = |now| node.channels.provisional(now, WINDOW).to_sat();
+    assert_eq!(at_risk(NOW + WINDOW), 50_000);
+    let ended = NOW + WINDOW + 2_160 * 600;
+    assert_eq!((at_risk(ended - 1), at_risk(ended)), (50_000, 0));
+}

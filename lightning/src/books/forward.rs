@@ -36,6 +36,10 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
+    /// Seconds within which an HTLC has ended, in its channel or on the chain: 2,160 blocks, the furthest expiry that the
+    /// profiles let come in. A channel that was closed shows no end of its HTLCs.
+    const LONGEST: u64 = 2_160 * 600;
+
     /// lnd may settle an HTLC one commitment later than it could after it was away, not two.
     const PASSED: u32 = 2;
 
@@ -57,6 +61,7 @@ impl Forward {
 
     /// Whether it is still at risk, or may have been lost within `window` seconds.
     pub(crate) fn counts(&self, now: u64, window: u64) -> bool {
-        !self.out_back && (!self.in_gone || self.at.saturating_add(window) > now)
+        let lasts = if self.in_gone { window } else { window.saturating_add(Self::LONGEST) };
+        !self.out_back && self.at.saturating_add(lasts) > now
     }
 }
