@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Requests are taken apart on one thread and answered on another; glibc's allocator is slow at that.
+/// Requests are taken apart on one thread and answered on another, so memory is freed where it did not come from.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
