@@ -36,11 +36,13 @@ fn main() {
         policy: Digest([2; 32]),
         durability: Durability::Flushed,
         tier: Some("T0".into()),
-        checks: Some(2),
+        checks: Some(0),
     });
     let rounds = 200_000_u32;
     let events = vec![event; rounds as usize];
     let mut chain = Chain::genesis(&origin);
+    let list = Event::ChecksInForce { policy: Digest([2; 32]), tier: "T0".into(), checks: vec![] };
+    let list = chain.record(1_767_225_600_000, list).bytes;
     let mut leaves = Vec::with_capacity(events.len());
     let start = Instant::now();
     for event in events {
@@ -48,6 +50,7 @@ fn main() {
     }
     let recorded = start.elapsed() / rounds;
     let mut verifier = Verifier::new(Chain::genesis(&origin));
+    verifier.push(&list).expect("just written");
     let start = Instant::now();
     for leaf in &leaves {
         black_box(verifier.push(leaf)).expect("just written");

@@ -1,7 +1,8 @@
 //! Checks leaves against each other and against a head.
 
 use crate::chain::{Chain, Origin};
-use crate::digest::ChainHash;
+use crate::digest::{ChainHash, Digest};
+use crate::event::Event;
 use crate::leaf::{Leaf, LeafError};
 
 /// The first thing wrong with a run of leaves.
@@ -53,6 +54,19 @@ pub enum ChainError {
         /// Head it should name.
         expected: ChainHash,
     },
+    /// What a decision says it stands on is not the list of checks that was in force.
+    #[error(
+        "leaf {index} says that leaf {named} lists the checks it stands on; {}",
+        in_force(*listed)
+    )]
+    Checks {
+        /// The leaf.
+        index: u64,
+        /// The leaf that it names.
+        named: u64,
+        /// Where the list in force stands, if there is one for its policy.
+        listed: Option<u64>,
+    },
     /// Fewer or more leaves than the head counts.
     #[error("{found} leaves; the head counts {expected}{}", cut(*found, *expected))]
     WrongSize {
@@ -75,6 +89,13 @@ pub enum ChainError {
 
 fn cut(found: u64, expected: u64) -> &'static str {
     if found < expected { ": the end was cut off" } else { "" }
+}
+
+fn in_force(listed: Option<u64>) -> String {
+    match listed {
+        Some(index) => format!("the list in force is leaf {index}"),
+        None => "no list of its policy was in force".to_owned(),
+    }
 }
 
 fn last(size: u64) -> String {
@@ -100,12 +121,14 @@ pub struct Verified {
 pub struct Verifier {
     from: u64,
     chain: Chain,
+    /// The latest list of checks: its index and its policy.
+    checks: Option<(u64, Digest)>,
 }
 
 impl Verifier {
     /// A verifier of leaves that follow `start`: [`Chain::genesis`], or a head you trust.
     pub fn new(start: Chain) -> Self {
-        Self { from: start.size, chain: start }
+        Self { from: start.size, chain: start, checks: None }
     }
 
     /// Chain after the leaves pushed so far.
@@ -113,7 +136,8 @@ impl Verifier {
         self.chain
     }
 
-    /// Checks the next leaf's form, index and link, and appends it.
+    /// Checks the next leaf's form, index and link, and that the list of checks it names is the one in force, and
+    /// appends it. A list from before the run cannot be looked at.
     ///
     /// # Errors
     /// [`ChainError`] naming the first bad leaf. After an error the verifier must not be used on.
@@ -134,8 +158,28 @@ impl Verifier {
                 ChainError::Altered { index: index - 1, linked, computed }
             });
         }
+        self.follow_checks(&leaf)?;
         self.chain.append(bytes);
         Ok(leaf)
+    }
+
+    fn follow_checks(&mut self, leaf: &Leaf) -> Result<(), ChainError> {
+        let (policy, named) = match &leaf.event {
+            Event::ChecksInForce { policy, .. } => {
+                self.checks = Some((leaf.index, *policy));
+                return Ok(());
+            }
+            Event::Decision(decision) => (decision.policy, decision.checks),
+            Event::Gossip(gossip) => (gossip.policy, gossip.checks),
+            _ => return Ok(()),
+        };
+        let listed = self.checks.filter(|(_, of)| *of == policy).map(|(index, _)| index);
+        match named {
+            Some(named) if listed != Some(named) && (named >= self.from || self.checks.is_some()) => {
+                Err(ChainError::Checks { index: leaf.index, named, listed })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks that exactly `expected` was reached.

@@ -37,8 +37,14 @@ macro_rules! target {
     };
 }
 
-/// Writes the seeds and ends, if that is what is asked.
+/// Writes the seeds and ends, if that is what is asked. From here on every panic ends the program, and so counts as a
+/// failure, also where the code under test would catch it.
 pub fn begin<I: IntoIterator<Item = Vec<u8>>>(seeds: impl FnOnce() -> I) -> c_int {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
     if let Some(folder) = std::env::var_os(SEEDS) {
         write(folder, seeds().into_iter()).expect("the seeds can be written");
         std::process::exit(0);

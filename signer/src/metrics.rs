@@ -6,28 +6,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use strongroom_policy::NodeId;
-
 use crate::journal::{BooksReport, CHAIN_STATES, ChainReport};
-
-/// Peers told of by name, for each node: whoever can have channels announced must not fill a metrics server.
-const PEERS: usize = 50;
-
-/// What is ours with each of the peers most is with, and with all others.
-fn largest(books: &BooksReport) -> Vec<(String, Amount)> {
-    let mut named: Vec<(NodeId, Amount)> =
-        books.by_peer.iter().filter_map(|(peer, amount)| Some(((*peer)?, *amount))).collect();
-    named.sort_unstable_by_key(|(peer, amount)| (std::cmp::Reverse(*amount), *peer));
-    let rest = named.split_off(named.len().min(PEERS));
-    let sum = |a: Amount, (_, b): (NodeId, Amount)| a.checked_add(b).unwrap_or(Amount::MAX_MONEY);
-    let mut told: Vec<(String, Amount)> =
-        named.into_iter().map(|(peer, amount)| (peer.to_string(), amount)).collect();
-    if !rest.is_empty() {
-        told.push(("other".to_owned(), rest.into_iter().fold(Amount::ZERO, sum)));
-    }
-    told.extend(books.by_peer.get(&None).map(|amount| ("not announced".to_owned(), *amount)));
-    told
-}
 
 /// All metrics of the daemon.
 pub struct Metrics {
@@ -46,6 +25,8 @@ pub struct Metrics {
     pub flush_group: Histogram,
     /// Commitments withheld until HTLC requests explained them, or for too long.
     pub withheld: IntCounter,
+    /// Questions answered beforehand, by answer: `allowed`, `turned-down`, or `refused` where the question itself was.
+    pub preflights: IntCounterVec,
     /// 1 while keys are open.
     pub unsealed: IntGauge,
     /// Heartbeats of the token that failed.
@@ -62,8 +43,7 @@ pub struct Metrics {
     pub channels_sat: IntGaugeVec,
     /// Capacity of channels whose peer is not known.
     pub unnamed_sat: IntGaugeVec,
-    /// What is ours in channels, by the peer that their announcement named: the [`PEERS`] largest, `other`, and
-    /// `not announced`.
+    /// What is ours in channels, by the peer that their announcement named: the largest, `other`, and `not announced`.
     pub peer_exposure_sat: IntGaugeVec,
     /// All that is ours in channels.
     pub exposure_sat: IntGaugeVec,
@@ -147,6 +127,11 @@ impl Metrics {
                 "strongroom_withheld_total",
                 "commitments withheld until HTLC requests explained them, or for too long",
             )?,
+            preflights: counters(
+                "strongroom_preflights_total",
+                "questions of companions, by what they were told",
+                &["node", "answer"],
+            )?,
             token_failures: counter(
                 "strongroom_token_failures_total",
                 "heartbeats of the PKCS#11 token that failed",
@@ -218,7 +203,7 @@ impl Metrics {
         self.peer_exposure_sat.reset();
         for books in all {
             self.set_node(books);
-            for (peer, amount) in largest(books) {
+            for (peer, amount) in books.largest_peers() {
                 let sat = i64::try_from(amount.to_sat()).unwrap_or(i64::MAX);
                 self.peer_exposure_sat.with_label_values(&[books.node.as_str(), &peer]).set(sat);
             }

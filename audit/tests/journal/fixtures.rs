@@ -27,11 +27,23 @@ pub fn sign(head: Head) -> SignedHead {
     SignedHead::new(head, &audit_key(), signature.to_bytes().into()).unwrap()
 }
 
-/// Encoded leaves and the chain over them.
+/// Encoded leaves and the chain over them. What names a list of checks names the one in force, as the daemon's does.
 pub fn journal(events: Vec<(u64, Event)>) -> (Vec<Vec<u8>>, Chain) {
     let mut chain = Chain::genesis(&origin());
-    let leaves = events.into_iter().map(|(time, event)| chain.record(time, event).bytes).collect();
-    (leaves, chain)
+    let mut in_force = None;
+    let leaves = events.into_iter().map(|(time, mut event)| {
+        match &mut event {
+            Event::ChecksInForce { policy, .. } => in_force = Some((chain.size, *policy)),
+            Event::Decision(Decision { policy, checks, .. })
+            | Event::Gossip(Gossip { policy, checks, .. }) => {
+                *checks = in_force.map(|(index, _)| index);
+                *policy = in_force.map_or(*policy, |(_, listed)| listed);
+            }
+            _ => {}
+        }
+        chain.record(time, event).bytes
+    });
+    (leaves.collect(), chain)
 }
 
 /// A whole export, a line per item, each with its newline.
@@ -112,7 +124,7 @@ fn checks() -> impl Strategy<Value = Checks> {
     )
 }
 
-fn decision() -> impl Strategy<Value = Event> {
+pub fn decision() -> impl Strategy<Value = Event> {
     let durability = prop_oneof![Just(Durability::Flushed), Just(Durability::Deferred)];
     let tier = (option::of("T0|T1"), option::of(any::<u64>()));
     (any::<String>(), digest(), ask(), verdict(), violations(), digest(), durability, tier).prop_map(

@@ -3,8 +3,10 @@
 use crate::fixtures::{audit_key, events, export, journal, line, origin, sign};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::strategy::ValueTree as _;
 use strongroom_audit::{
-    Chain, ChainError, ExportError, Head, Header, HeaderError, SignatureCheck, Trust, verify, verify_export,
+    Chain, ChainError, Decision, Digest, Event, ExportError, Head, Header, HeaderError, SignatureCheck,
+    Trust, Verifier, verify, verify_export,
 };
 
 fn trusting_key() -> Trust {
@@ -24,6 +26,49 @@ fn the_headers_key_has_one_spelling() {
     let shouted = format!("{before}p256:{}", key.to_uppercase());
     assert_ne!(shouted, header, "the key has no letters");
     Header::parse(shouted.as_bytes()).unwrap_err();
+}
+
+/// A decision stands on the list of checks in force, under its own policy, and on no other leaf.
+#[test]
+fn a_decision_names_the_list_of_checks_in_force() {
+    let list = |policy| Event::ChecksInForce { policy, tier: "T0".into(), checks: vec![] };
+    let decision = |policy, checks| {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let drawn = crate::fixtures::decision().new_tree(&mut runner).unwrap().current();
+        let Event::Decision(drawn) = drawn else { panic!("a decision was drawn") };
+        Event::Decision(Decision { policy, checks, ..drawn })
+    };
+    let (policy, other) = (Digest([1; 32]), Digest([2; 32]));
+    let verified = |from: usize, events: &[Event]| {
+        let mut chain = Chain::genesis(&origin());
+        let leaves: Vec<_> = events.iter().map(|event| chain.record(7, event.clone()).bytes).collect();
+        let start = leaves[..from].iter().fold(Chain::genesis(&origin()), |mut chain, leaf| {
+            chain.append(leaf);
+            chain
+        });
+        let mut verifier = Verifier::new(start);
+        leaves[from..].iter().try_for_each(|leaf| verifier.push(leaf).map(drop))
+    };
+    let whole = |events: &[Event]| verified(0, events);
+    for (events, index, named, listed) in [
+        (vec![decision(policy, Some(0))], 0, 0, None),
+        (vec![list(policy), decision(policy, Some(1))], 1, 1, Some(0)),
+        (vec![list(policy), decision(other, Some(0))], 1, 0, None),
+        (vec![list(policy), list(policy), decision(policy, Some(0))], 2, 0, Some(1)),
+    ] {
+        match whole(&events).unwrap_err() {
+            ChainError::Checks { index: i, named: n, listed: l } => {
+                assert_eq!((i, n, l), (index, named, listed));
+            }
+            error => panic!("{error}"),
+        }
+    }
+    whole(&[list(policy), decision(policy, Some(0)), decision(policy, None)]).unwrap();
+    // The run begins after the list that the first decision names; later ones name what stands in the run.
+    let run = [list(policy), decision(policy, Some(0)), list(other), decision(other, Some(2))];
+    verified(1, &run).unwrap();
+    let stale = [list(policy), decision(policy, Some(0)), list(other), decision(other, Some(0))];
+    assert!(matches!(verified(1, &stale), Err(ChainError::Checks { index: 3, named: 0, listed: Some(2) })));
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 //! costs its full amount when it is offered, one that disappears has neither failed nor settled unless the balance
 //! says so, and what leaves with nothing to show for it is a loss.
 
+mod again;
 mod authorization;
 #[cfg(test)]
 mod claims;
@@ -15,6 +16,8 @@ mod settle;
 mod step;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -29,7 +32,7 @@ pub use step::{Step, Terms};
 pub type Hash160 = [u8; 20];
 
 /// Payments and forwards of one node.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Books {
     pub(crate) authorizations: BTreeMap<Hash160, Authorization>,
     /// By the order in which they were made.

@@ -1,13 +1,13 @@
 //! The end of forwards, as far as a step proves it.
 
-use bitcoin::OutPoint;
 use bitcoin::hex::DisplayHex as _;
+use bitcoin::{Amount, OutPoint};
 use strongroom_policy::UnpaidForward;
 
 use super::credit::{self, Gone, Side};
 use super::step::{Terms, without};
 use super::{Books, Forward, Hash160};
-use crate::channels::{Change, CounterpartyState, PendingHtlc};
+use crate::channels::{Before, Change, CounterpartyState, PendingHtlc};
 
 /// What a step is to the forwards.
 pub(super) struct Settled {
@@ -16,18 +16,27 @@ pub(super) struct Settled {
     pub(super) unpaid: Vec<UnpaidForward>,
 }
 
+impl Settled {
+    /// What becomes of a forward, if anything.
+    pub(super) fn of(&self, id: u64) -> Option<&Change> {
+        self.changes.iter().find(|change| is_of(change, id))
+    }
+}
+
 impl Books {
-    /// Closes the forwards whose end this step proves, and marks those whose HTLC is gone without proof.
+    /// Closes the forwards whose end this step proves, and marks those whose HTLC is gone without proof. `again` says that
+    /// another version of the commitment was signed already.
     pub(super) fn settle(
         &self,
         channel: &OutPoint,
-        before: &CounterpartyState,
+        before: &Before,
         after: &CounterpartyState,
+        again: bool,
         inflow: u64,
         terms: Terms,
     ) -> Settled {
-        let incoming = without(&before.htlcs, &after.htlcs, false);
-        let offered = without(&before.htlcs, &after.htlcs, true);
+        let incoming = without(&before.htlcs, &[&after.htlcs], false);
+        let offered = without(&before.htlcs, &[&after.htlcs], true);
         let mut changes: Vec<Change> = self
             .forwards
             .iter()
@@ -44,7 +53,9 @@ impl Books {
         }
         // What the gap lost may be dust that came in, or a fee of ours that came back; what it gained may be a fee that we
         // paid out of what came in, if we pay it, and may as well be dust of the peer's.
-        let (less, more) = (gap(before, after), if terms.funded_by_us { gap(after, before) } else { 0 });
+        let gap = |of: Amount, than: Amount| of.to_sat().saturating_sub(than.to_sat());
+        let less = gap(before.gap, after.gap);
+        let more = if terms.funded_by_us { gap(after.gap, before.gap) } else { 0 };
         let mut certain = credit::certain(&gone, inflow, less, more);
         // To call something unpaid takes more: no dust and no fee, old or new, may hide the payment.
         let mut possible = credit::possible(&gone, inflow, before.gap.to_sat(), after.gap.to_sat());
@@ -91,7 +102,7 @@ impl Books {
             }
         }
         let overdue = self.forwards.iter().filter(|(_, forward)| {
-            forward.incoming == *channel && forward.is_overdue(terms.now, terms.claim_seconds)
+            forward.incoming == *channel && forward.is_overdue(terms.now, terms.claim_seconds) && !again
         });
         let passed = overdue.filter_map(|(id, forward)| Some((*id, forward.pass_over()?)));
         let untouched: Vec<_> = passed.filter(|(id, _)| version(&mut changes, *id).is_none()).collect();
@@ -124,13 +135,7 @@ impl Books {
     fn forward_of(&self, side: Side, channel: &OutPoint, htlc: &PendingHtlc) -> Option<(u64, &Forward)> {
         let found = self.forwards.iter().find(|(_, forward)| match side {
             Side::Incoming => !forward.in_gone && forward.consumes(channel, htlc),
-            Side::Offered => {
-                forward.out_gone.is_none()
-                    && !forward.out_back
-                    && forward.outgoing == *channel
-                    && forward.payment_hash160 == htlc.payment_hash160
-                    && (forward.out_amount, forward.out_cltv) == (htlc.amount, htlc.cltv_expiry)
-            }
+            Side::Offered => forward.out_gone.is_none() && !forward.out_back && forward.offers(channel, htlc),
         });
         found.map(|(id, forward)| (*id, forward))
     }
@@ -142,9 +147,15 @@ impl Forward {
             && self.payment_hash160 == htlc.payment_hash160
             && (self.in_amount, self.in_cltv) == (htlc.amount, htlc.cltv_expiry)
     }
+
+    pub(super) fn offers(&self, channel: &OutPoint, htlc: &PendingHtlc) -> bool {
+        self.outgoing == *channel
+            && self.payment_hash160 == htlc.payment_hash160
+            && (self.out_amount, self.out_cltv) == (htlc.amount, htlc.cltv_expiry)
+    }
 }
 
-impl CounterpartyState {
+impl Before {
     /// No other incoming HTLC has its hash.
     fn is_alone(&self, htlc: &PendingHtlc) -> bool {
         let alike =
@@ -155,12 +166,9 @@ impl CounterpartyState {
 
 /// What becomes of a forward by `changes`, if anything.
 fn version(changes: &mut [Change], id: u64) -> Option<&mut Change> {
-    changes.iter_mut().find(|change| {
-        matches!(change, Change::Forwarded { id: of, .. } | Change::ForwardClosed { id: of } if *of == id)
-    })
+    changes.iter_mut().find(|change| is_of(change, id))
 }
 
-/// By how many satoshis the gap of one is larger than that of the other.
-fn gap(of: &CounterpartyState, than: &CounterpartyState) -> u64 {
-    of.gap.to_sat().saturating_sub(than.gap.to_sat())
+fn is_of(change: &Change, id: u64) -> bool {
+    matches!(change, Change::Forwarded { id: of, .. } | Change::ForwardClosed { id: of } if *of == id)
 }

@@ -7,8 +7,8 @@ use bitcoin::{Amount, OutPoint};
 use strongroom_policy::case::{Spend, SpendAsk};
 use strongroom_policy::{ChannelUpdate, Cover, OfferedHtlc};
 
-use super::Forward;
-use crate::channels::{Change, Channels, CounterpartyState, HtlcAnswers, Learned, PendingHtlc};
+use super::{Books, Forward};
+use crate::channels::{Before, Change, Channels, CounterpartyState, HtlcAnswers, Learned, PendingHtlc};
 
 /// What the journal knows beside the channels.
 #[derive(Clone, Copy, Debug)]
@@ -46,16 +46,21 @@ impl Channels {
         })?;
         let after = record.counterparty.as_ref().filter(|state| state.txid == ask.txid)?;
         let known = self.channels.get(channel).map(|channel| &channel.record);
-        let before = known.and_then(|record| record.counterparty.as_ref());
-        if before.is_some_and(|before| before.txid == after.txid) {
+        let latest = known.and_then(|record| record.counterparty.as_ref());
+        if latest.is_some_and(|latest| latest.txid == after.txid) {
             return None;
         }
+        let before = after.before.as_deref();
+        // Another version of this commitment, signed already.
+        let version = latest.filter(|latest| latest.number == after.number);
+        let restored =
+            before.filter(|_| version.is_some()).map(|before| self.books.restored(channel, before));
+        let books = restored.as_ref().unwrap_or(&self.books);
         let mut step = Step::default();
         step.update.frozen = known.and_then(|record| record.frozen);
 
-        let none = Vec::new();
-        let htlcs_before = before.map_or(&none, |before| &before.htlcs);
-        let offered = without(&after.htlcs, htlcs_before, true);
+        let shown = before.map_or(&[][..], |before| &before.htlcs);
+        let offered = without(&after.htlcs, &[shown], true);
         let new_offered: i64 = offered.iter().map(|htlc| sats(htlc.amount)).sum();
         // What our balance lost beyond the HTLCs it offers, and beyond the fee's rise if we pay that.
         let lost = before.map_or(0, |before| {
@@ -65,35 +70,52 @@ impl Channels {
         step.update.unexplained_outflow = Amount::from_sat(u64::try_from(lost).unwrap_or(0));
         let answers = self.htlc_answers.get(&after.txid);
         step.update.unexplained_outputs = unexplained(after, before, answers, lost);
-        step.update.peer_balance = (after.peers_before, after.peers());
+        step.update.peer_balance = (before.map_or(Amount::ZERO, |before| before.peers), after.peers());
 
         let mut changes = Vec::new();
         if let Some(before) = before {
             let inflow = sats(after.to_remote) - sats(before.to_remote) + new_offered;
             let inflow = u64::try_from(inflow).unwrap_or(0);
-            let settled = self.books.settle(channel, before, after, inflow, terms);
-            (changes, step.update.unpaid) = (settled.changes, settled.unpaid);
+            let settled = books.settle(channel, before, after, version.is_some(), inflow, terms);
+            let mut undo = before.forwards.clone();
+            books.undo(&mut undo, &settled.changes, terms);
+            let restored = before.forwards.iter().filter_map(|(id, _)| {
+                let forward = Box::new(books.forwards.get(id).filter(|_| version.is_some())?.clone());
+                settled.of(*id).is_none().then_some(Change::Forwarded { id: *id, forward })
+            });
+            changes = restored.collect();
+            if undo != before.forwards {
+                changes.push(Change::Channel(Box::new(record.undone_by(undo))));
+            }
+            changes.extend(settled.changes);
+            step.update.unpaid = settled.unpaid;
         }
-        step.update.offered = self.cover(channel, &offered, &mut changes, terms);
+        let charged = version.map_or(&[][..], |version| &version.htlcs);
+        let offered = without(&after.htlcs, &[shown, charged], true);
+        step.update.offered = self.cover(books, channel, shown, &offered, &mut changes, terms);
         step.learned = Learned { changes };
         Some(step)
     }
 
-    /// What each new HTLC is paid from: an authorisation of its hash, an incoming HTLC of its hash, or our own.
+    /// What each new HTLC is paid from: an authorisation of its hash, an incoming HTLC of its hash, or our own. `shown` are
+    /// the HTLCs of the commitment before.
     pub(crate) fn cover(
         &self,
+        books: &Books,
         channel: &OutPoint,
+        shown: &[PendingHtlc],
         offered: &[&PendingHtlc],
         changes: &mut Vec<Change>,
         terms: Terms,
     ) -> Vec<OfferedHtlc> {
-        let mut next = self.books.next_forward();
+        let mut next = books.next_forward();
+        let mut taken = Vec::new();
         let mut authorizations = HashMap::new();
         let mut forwards: Vec<Forward> = Vec::new();
         let mut covered = Vec::with_capacity(offered.len());
         for htlc in offered {
             let hash = htlc.payment_hash160;
-            let cover = if let Some(kept) = self.books.authorizations.get(&hash) {
+            let cover = if let Some(kept) = books.authorizations.get(&hash) {
                 let (authorization, flying) =
                     authorizations.entry(hash).or_insert_with(|| (kept.clone(), self.in_flight(&hash)));
                 let sum = |a: Amount| a.checked_add(htlc.amount).unwrap_or(Amount::MAX_MONEY);
@@ -125,22 +147,35 @@ impl Channels {
                     (*flying, authorization.offered) = (in_flight, in_all);
                     Cover::Authorized
                 }
-            } else if let Some(mut forward) = self.forward(channel, htlc, &forwards, terms) {
-                forward.uncertain =
-                    !self.is_alone(&hash) || offered.iter().filter(|o| o.payment_hash160 == hash).count() > 1;
+            } else if let Some((id, forward)) = books.given_up(channel, htlc, shown, &taken) {
+                taken.push(id);
+                let provisional = books.provisional(Some(&forward.incoming), terms.now, terms.window);
+                Cover::Forward {
+                    incoming: forward.incoming,
+                    incoming_cltv: forward.in_cltv,
+                    // It is among these already.
+                    provisional: provisional.checked_sub(htlc.amount).unwrap_or(Amount::ZERO),
+                    claims_overdue: books.passed_over(&forward.incoming),
+                }
+            } else if let Some(mut forward) = self.forward(books, channel, htlc, &forwards, terms) {
+                forward.uncertain = !self.is_alone(books, &hash)
+                    || offered.iter().filter(|o| o.payment_hash160 == hash).count() > 1;
                 if forward.uncertain {
-                    self.books.doubt(&hash, changes);
+                    books.doubt(&hash, changes);
                 }
                 let of_channel = |f: &&Forward| f.incoming == forward.incoming;
-                let provisional = forwards.iter().filter(of_channel).map(|f| f.out_amount).fold(
-                    self.books.provisional(Some(&forward.incoming), terms.now, terms.window),
-                    |a, b| a.checked_add(b).unwrap_or(Amount::MAX_MONEY),
-                );
+                let provisional = forwards
+                    .iter()
+                    .filter(of_channel)
+                    .map(|f| f.out_amount)
+                    .fold(books.provisional(Some(&forward.incoming), terms.now, terms.window), |a, b| {
+                        a.checked_add(b).unwrap_or(Amount::MAX_MONEY)
+                    });
                 let cover = Cover::Forward {
                     incoming: forward.incoming,
                     incoming_cltv: forward.in_cltv,
                     provisional,
-                    claims_overdue: self.books.passed_over(&forward.incoming),
+                    claims_overdue: books.passed_over(&forward.incoming),
                 };
                 changes.push(Change::Forwarded { id: next, forward: Box::new(forward.clone()) });
                 next += 1;
@@ -167,6 +202,7 @@ impl Channels {
     /// and of all such the one that leaves most time.
     fn forward(
         &self,
+        books: &Books,
         channel: &OutPoint,
         htlc: &PendingHtlc,
         made_now: &[Forward],
@@ -186,7 +222,7 @@ impl Channels {
             })
             .filter(|(funding, incoming)| {
                 let same = |f: &&Forward| !f.in_gone && f.consumes(funding, incoming);
-                let used = self.books.forwards.values().chain(made_now).filter(same).count();
+                let used = books.forwards.values().chain(made_now).filter(same).count();
                 let held = self.channels[funding].record.counterparty.iter().flat_map(|state| &state.htlcs);
                 held.filter(|other| other.is_same(incoming)).count() > used
             })
@@ -210,13 +246,13 @@ impl Channels {
     }
 
     /// Whether one HTLC of the hash came in, and none goes out or was forwarded.
-    fn is_alone(&self, hash: &super::Hash160) -> bool {
+    fn is_alone(&self, books: &Books, hash: &super::Hash160) -> bool {
         let states = self.channels.values().filter_map(|channel| channel.record.counterparty.as_ref());
         let mut others = states.flat_map(|state| &state.htlcs).filter(|htlc| htlc.payment_hash160 == *hash);
         let first = others.next().is_some_and(|htlc| !htlc.offered_by_us);
         first
             && others.next().is_none()
-            && self.books.forwards.values().all(|forward| forward.payment_hash160 != *hash)
+            && books.forwards.values().all(|forward| forward.payment_hash160 != *hash)
     }
 
     /// Sum of the HTLCs of a hash that we offer on the latest commitments.
@@ -229,15 +265,21 @@ impl Channels {
     }
 }
 
-/// HTLCs of one side that `these` have and `those` have not, each as often as it is missing.
+/// HTLCs of one side that `these` have and none of `those` has, each as often as it is missing.
 pub(super) fn without<'a>(
     these: &'a [PendingHtlc],
-    those: &[PendingHtlc],
+    those: &[&[PendingHtlc]],
     offered_by_us: bool,
 ) -> Vec<&'a PendingHtlc> {
     let mut there: HashMap<_, u32> = HashMap::new();
-    for htlc in those.iter().filter(|htlc| htlc.offered_by_us == offered_by_us) {
-        *there.entry(htlc.terms()).or_default() += 1;
+    for those in those {
+        let mut here: HashMap<_, u32> = HashMap::new();
+        for htlc in those.iter().filter(|htlc| htlc.offered_by_us == offered_by_us) {
+            let count = here.entry(htlc.terms()).or_default();
+            *count += 1;
+            let most = there.entry(htlc.terms()).or_default();
+            *most = (*most).max(*count);
+        }
     }
     let missing = these.iter().filter(|htlc| htlc.offered_by_us == offered_by_us).filter(|htlc| {
         let left = there.get_mut(&htlc.terms()).filter(|left| **left > 0);
@@ -252,7 +294,7 @@ pub(super) fn without<'a>(
 /// the peer's if the peer had none before and all of it left our balance: then it is an HTLC still to be asked for.
 fn unexplained(
     after: &CounterpartyState,
-    before: Option<&CounterpartyState>,
+    before: Option<&Before>,
     answers: Option<&HtlcAnswers>,
     lost: i64,
 ) -> u32 {
@@ -264,7 +306,7 @@ fn unexplained(
     }
     match rest[..] {
         [only] => {
-            let newcomer = before.is_some_and(|before| before.rest().next().is_none());
+            let newcomer = before.is_some_and(|before| before.peers == Amount::ZERO);
             let ours = only.value.to_sat() >= DUST && lost >= sats(only.value);
             u32::from(newcomer && ours)
         }

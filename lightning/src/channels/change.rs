@@ -55,7 +55,7 @@ pub(crate) struct MaybeFunding {
 }
 
 /// First byte of a record: its form.
-const FORM: u8 = 3;
+const FORM: u8 = 4;
 
 impl Learned {
     pub(crate) fn nothing() -> Self {
@@ -67,9 +67,18 @@ impl Learned {
         self.changes.is_empty()
     }
 
-    /// Both lessons, this one first.
+    /// Both lessons, this one first. What both say of a channel is said once, as the other has it.
     pub fn and(mut self, other: Self) -> Self {
-        self.changes.extend(other.changes);
+        for change in other.changes {
+            let of = |same: &&mut Change| match (&change, &**same) {
+                (Change::Channel(new), Change::Channel(old)) => new.funding == old.funding,
+                _ => false,
+            };
+            match self.changes.iter_mut().find(of) {
+                Some(same) => *same = change,
+                None => self.changes.push(change),
+            }
+        }
         self
     }
 

@@ -16,7 +16,7 @@ pub use change::Learned;
 pub(crate) use change::{Change, MaybeFunding};
 pub(crate) use htlc_answers::{AnsweredCommitments, HtlcAnswer, HtlcAnswers};
 pub use record::BadRecord;
-pub(crate) use record::{Channel, ChannelRecord, CounterpartyState, HolderState, PendingHtlc};
+pub(crate) use record::{Before, Channel, ChannelRecord, CounterpartyState, HolderState, PendingHtlc};
 pub use view::{ChannelView, HtlcView, OverdueClaim};
 
 use crate::books::Books;

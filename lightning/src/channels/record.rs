@@ -5,6 +5,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut, Txid};
 use serde::{Deserialize, Serialize};
 use strongroom_policy::{Frozen, KeyLocator};
 
+use crate::books::Forward;
 use crate::script::{Funding, ToRemote, anchor_script};
 
 /// A stored record that cannot be read.
@@ -64,8 +65,36 @@ pub(crate) struct CounterpartyState {
     pub(crate) htlcs: Vec<PendingHtlc>,
     /// What of the capacity no output holds: the fee, HTLCs too small for an output, fractions of satoshis.
     pub(crate) gap: Amount,
-    /// The peer's own balance on the commitment of the number before, the last that was signed of it.
-    pub(crate) peers_before: Amount,
+    /// What it is held against; `None` for the first that was seen.
+    pub(crate) before: Option<Box<Before>>,
+}
+
+/// What a commitment is held against: the last that was signed of the number before it.
+///
+/// lnd signs a number again, with other contents, if it stopped before it sent the first version. Then either may be the
+/// one that counts, and what is concluded from the second must not rest on the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    pub(crate) to_remote: Amount,
+    /// The peer's own balance.
+    pub(crate) peers: Amount,
+    pub(crate) gap: Amount,
+    pub(crate) htlcs: Vec<PendingHtlc>,
+    /// Forwards that the latest number changed or closed, as they were before it was first signed.
+    pub(crate) forwards: Vec<(u64, Forward)>,
+}
+
+impl Before {
+    /// The latest commitment, when one of the next number comes.
+    pub(crate) fn of(latest: &CounterpartyState) -> Self {
+        Self {
+            to_remote: latest.to_remote,
+            peers: latest.peers(),
+            gap: latest.gap,
+            htlcs: latest.htlcs.clone(),
+            forwards: Vec::new(),
+        }
+    }
 }
 
 impl CounterpartyState {
@@ -124,6 +153,15 @@ pub(crate) struct HolderState {
 }
 
 impl ChannelRecord {
+    /// The same, with the forwards that another version of its latest commitment has to begin from.
+    pub(crate) fn undone_by(&self, forwards: Vec<(u64, Forward)>) -> Self {
+        let mut record = self.clone();
+        if let Some(before) = record.counterparty.as_mut().and_then(|latest| latest.before.as_mut()) {
+            before.forwards = forwards;
+        }
+        record
+    }
+
     /// The latest commitments signed, the peer's and ours.
     pub(super) fn commitments(&self) -> impl Iterator<Item = Txid> {
         let theirs = self.counterparty.iter().map(|latest| latest.txid);

@@ -5,7 +5,7 @@ use strongroom_policy::case::{Destination, Spend};
 use strongroom_policy::{Frozen, KeyPath};
 
 use super::{Finding, Scene, Unfit};
-use crate::channels::{Change, Channel, ChannelRecord, CounterpartyState, HolderState};
+use crate::channels::{Before, Change, Channel, ChannelRecord, CounterpartyState, HolderState};
 use crate::script::{Anchor, Funding, ToRemote};
 
 const SIGHASH_ALL: u8 = 1;
@@ -200,11 +200,12 @@ fn state(
     let paid =
         scene.request.transaction().output.iter().fold(0u64, |sum, o| sum.saturating_add(o.value.to_sat()));
     let gap = Amount::from_sat(record.capacity.to_sat().saturating_sub(paid));
-    // lnd holds a commitment against the one of the number before, also where it asks for a number once more.
-    let peers_before = record.counterparty.as_ref().map_or(Amount::ZERO, |latest| {
-        if latest.number == number { latest.peers_before } else { latest.peers() }
+    // A commitment is held against the one of the number before, also where lnd asks for a number once more.
+    let before = record.counterparty.as_ref().map(|latest| {
+        let kept = latest.before.as_ref().filter(|_| latest.number == number).cloned();
+        kept.unwrap_or_else(|| Box::new(Before::of(latest)))
     });
-    CounterpartyState { number, txid, to_remote, others, htlcs, gap, peers_before }
+    CounterpartyState { number, txid, to_remote, others, htlcs, gap, before }
 }
 
 fn sort(scene: &Scene<'_>, channel: &Channel, number: u64) -> Result<Sorted, Unfit> {

@@ -66,7 +66,9 @@ impl Channels {
             })
             .collect();
         let funding = channel.record.funding;
-        let mut offered = self.cover(&funding, &offered.iter().collect::<Vec<_>>(), &mut Vec::new(), terms);
+        let shown = channel.record.counterparty.as_ref().map_or(&[][..], |latest| &latest.htlcs);
+        let offered: Vec<_> = offered.iter().collect();
+        let mut offered = self.cover(&self.books, &funding, shown, &offered, &mut Vec::new(), terms);
         if payment.hash.is_none() {
             offered.iter_mut().for_each(|htlc| htlc.payment_hash160 = "of a hash not made yet".to_owned());
         }

@@ -118,6 +118,7 @@ fn node() -> NodeStatus {
         unauthorized_limit_sat: 10_000_000,
         unexplained_sat: 12,
         unexplained_limit_sat: 1_000_000,
+        peers: (1..=7).map(|n| PeerExposure { peer: format!("0{n}ab"), sat: 700_000 / n }).collect(),
     }
 }
 

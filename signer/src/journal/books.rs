@@ -230,6 +230,27 @@ pub struct BooksReport {
     pub unexplained: (Amount, Amount),
 }
 
+/// Peers told of by name, for each node: whoever can have channels announced must not fill a metrics server.
+const PEERS: usize = 50;
+
+impl BooksReport {
+    /// What is ours with each of the peers most is with, `other`s and those `not announced`; most first.
+    pub fn largest_peers(&self) -> Vec<(String, Amount)> {
+        let mut named: Vec<(NodeId, Amount)> =
+            self.by_peer.iter().filter_map(|(peer, amount)| Some(((*peer)?, *amount))).collect();
+        named.sort_unstable_by_key(|(peer, amount)| (std::cmp::Reverse(*amount), *peer));
+        let rest = named.split_off(named.len().min(PEERS));
+        let sum = |a: Amount, (_, b): (NodeId, Amount)| a.checked_add(b).unwrap_or(Amount::MAX_MONEY);
+        let mut told: Vec<(String, Amount)> =
+            named.into_iter().map(|(peer, amount)| (peer.to_string(), amount)).collect();
+        if !rest.is_empty() {
+            told.push(("other".to_owned(), rest.into_iter().fold(Amount::ZERO, sum)));
+        }
+        told.extend(self.by_peer.get(&None).map(|amount| ("not announced".to_owned(), *amount)));
+        told
+    }
+}
+
 impl Books {
     /// Capacity of all channels that are open, or whose close was signed within `window` seconds.
     pub(super) fn channels_total(&self, now: u64, window: u64) -> Amount {

@@ -72,7 +72,14 @@ impl Keeper {
             },
             Inquiry::Preflight(question) => {
                 let Question { node, client, intent, turn: _turn, reply } = *question;
-                let _ = reply.send(self.preflight(&node, &client, &intent));
+                let forecast = self.preflight(&node, &client, &intent);
+                let told = match &forecast {
+                    Ok(forecast) if forecast.violations.is_empty() => "allowed",
+                    Ok(_) => "turned-down",
+                    Err(_) => "refused",
+                };
+                self.metrics.preflights.with_label_values(&[node.as_str(), told]).inc();
+                let _ = reply.send(forecast);
             }
         }
     }

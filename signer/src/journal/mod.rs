@@ -9,6 +9,7 @@ mod decide;
 mod effects;
 mod facts;
 mod flows;
+mod flusher;
 mod gossip;
 mod inquiry;
 mod job;

@@ -1,5 +1,5 @@
-//! The journal's thread: takes what waits in its queue, decides each against its state and writes its record, then
-//! flushes once for all of them (group commit) and lets their answers go.
+//! The journal's thread: takes what waits in its queue, decides each against its state and writes its record, then has
+//! all of them flushed at once (group commit), which lets their answers go.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -13,6 +13,7 @@ use strongroom_policy::{NodeName, Policy};
 
 use super::books::Books;
 use super::claims::Told;
+use super::flusher::Flusher;
 use super::gossip::Tallies;
 use super::job::Job;
 use super::onchain::Onchain;
@@ -26,6 +27,7 @@ use crate::store::{Batch, Store};
 /// All that the journal owns.
 pub(super) struct Keeper {
     pub(super) store: Arc<dyn Store>,
+    flusher: Flusher,
     pub(super) chain: audit::Chain,
     pub(super) policy: Arc<Policy>,
     pub(super) policy_digest: [u8; 32],
@@ -72,8 +74,11 @@ impl Keeper {
             chain.append(&bytes);
         }
         let onchain = Onchain::open(store.as_ref(), following.as_ref(), clock_ms()).map_err(OpenError)?;
+        let flusher =
+            Flusher::start(store.clone(), metrics.clone()).map_err(|e| OpenError(e.to_string()))?;
         let mut keeper = Self {
             store,
+            flusher,
             chain,
             policy,
             policy_digest,
@@ -177,25 +182,15 @@ impl Keeper {
         }
     }
 
-    /// Makes all that was written durable and lets go of those who wait for it.
+    /// Has all that was written made durable, and then those let go who wait for it.
     fn flush(&mut self) {
         if self.waiting.is_empty() {
             return;
         }
-        let outcome = match self.fault() {
-            Some(because) => Err(because),
-            None => self.store.sync().map_err(|e| e.to_string()),
-        };
-        match &outcome {
-            Ok(took) => {
-                self.metrics.flush_seconds.observe(took.as_secs_f64());
-                self.metrics.flush_group.observe(self.waiting.len() as f64);
-            }
-            // After a failed flush the kernel may have dropped what it could not write: a later success proves nothing.
-            Err(because) => self.torn = Some(because.clone()),
-        }
-        for wake in self.waiting.drain(..) {
-            wake(outcome.clone().map(drop));
+        let waiting = std::mem::take(&mut self.waiting);
+        match self.fault() {
+            Some(because) => waiting.into_iter().for_each(|wake| wake(Err(because.clone()))),
+            None => self.flusher.flush(waiting),
         }
     }
 
@@ -288,12 +283,12 @@ impl Keeper {
 
     /// Why nothing can be recorded until the store is opened again.
     pub(super) fn fault(&self) -> Option<String> {
-        self.torn.clone()
+        self.torn.clone().or_else(|| self.flusher.fault().cloned())
     }
 
     /// Why nothing may be merely counted now.
     pub(super) fn cannot_count(&self) -> Option<String> {
-        self.torn.clone().or_else(|| self.starved.clone())
+        self.fault().or_else(|| self.starved.clone())
     }
 
     /// Writes one leaf and what belongs to it. On `Err` nothing was written and nothing in memory changed.

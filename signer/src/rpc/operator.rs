@@ -58,6 +58,8 @@ impl OperatorDoor {
                 (node.provisional_sat, node.provisional_limit_sat) = sats(books.provisional);
                 (node.unauthorized_sat, node.unauthorized_limit_sat) = sats(books.unauthorized);
                 (node.unexplained_sat, node.unexplained_limit_sat) = sats(books.unexplained);
+                let peers = books.largest_peers().into_iter();
+                node.peers = peers.map(|(peer, sat)| PeerExposure { peer, sat: sat.to_sat() }).collect();
             }
         }
         nodes

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::log::Log;
 use super::sealing::Sealer;
 use super::{Batch, Pair, Store, StoreError, StoreKey};
 
@@ -20,6 +21,7 @@ const CACHE: u64 = 64 << 20;
 pub struct FjallStore {
     db: Database,
     records: Keyspace,
+    log: Log,
     sealer: Sealer,
     dir: PathBuf,
     reserve: u64,
@@ -50,7 +52,8 @@ impl FjallStore {
         records.insert(name, salt.as_slice()).map_err(io)?;
         epochs.push((next, salt));
         let sealer = Sealer::new(key, &epochs).expect("an epoch was just pushed");
-        let store = Self { db, records, sealer, dir: dir.to_owned(), reserve, batches: AtomicU32::new(0) };
+        let log = Log::find(dir).map_err(|e| StoreError::Io(e.to_string()))?;
+        let store = Self { db, records, log, sealer, dir: dir.to_owned(), reserve, batches: AtomicU32::new(0) };
         store.sync()?;
         Ok(store)
     }
@@ -106,7 +109,8 @@ impl Store for FjallStore {
 
     fn sync(&self) -> Result<Duration, StoreError> {
         let start = Instant::now();
-        self.db.persist(PersistMode::SyncData).map_err(io)?;
+        self.db.persist(PersistMode::Buffer).map_err(io)?;
+        self.log.sync().map_err(|e| StoreError::Io(e.to_string()))?;
         Ok(start.elapsed())
     }
 
@@ -191,6 +195,30 @@ mod tests {
             }
         }
         assert!(files > 0);
+    }
+
+    /// `sync` flushes a file that it finds by its name: what is written must be in it, also after fjall begins another.
+    #[test]
+    fn what_is_written_is_in_the_file_that_is_flushed() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = FjallStore::open(dir.path(), &key(1), 0).expect("open");
+        let mut numbers = Vec::new();
+        for name in [b"first-name", b"other-name"] {
+            let mut batch = Batch::default();
+            batch.put(name.to_vec(), b"value".to_vec());
+            store.apply(batch.awaiting_sync()).expect("applied");
+            store.sync().expect("synced");
+            let number = store.log.newest();
+            let raw = std::fs::read(dir.path().join(format!("{number}.jnl"))).expect("the log file");
+            assert!(raw.windows(name.len()).any(|w| w == name), "{number}.jnl lacks what was written last");
+            numbers.push(number);
+            // fjall begins another file when the memtable is written out and the file has 64 MB.
+            for _ in 0..17 {
+                store.records.insert(b"bulk", vec![7; 4 << 20]).expect("inserted");
+            }
+            store.records.rotate_memtable_and_wait().expect("another file");
+        }
+        assert_ne!(numbers[0], numbers[1]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! appliances in active/standby.
 
 mod fjall_store;
+mod log;
 mod sealing;
 
 use std::time::Duration;
@@ -84,7 +85,8 @@ pub trait Store: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     /// Makes `batch` visible.
     fn apply(&self, batch: Batch) -> Result<(), StoreError>;
-    /// Makes all that was applied durable against loss of power. Returns the time the disk took.
+    /// Makes all that was applied before durable against loss of power, and keeps nobody else from applying meanwhile.
+    /// Returns the time the disk took.
     fn sync(&self) -> Result<Duration, StoreError>;
     /// The last key that starts with `prefix`, and its value.
     fn last(&self, prefix: &[u8]) -> Result<Option<Pair>, StoreError>;

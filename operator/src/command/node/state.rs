@@ -1,7 +1,7 @@
 //! One node as the daemon sees it.
 
 use serde::Serialize;
-use strongroom_proto::strongroom::v1::NodeStatus;
+use strongroom_proto::strongroom::v1::{NodeStatus, PeerExposure};
 
 use crate::wording::{number, plain, sat, time};
 
@@ -28,6 +28,23 @@ pub struct NodeState {
     unauthorized_limit_sat: u64,
     unexplained_sat: u64,
     unexplained_limit_sat: u64,
+    peers: Vec<PeerState>,
+}
+
+/// What is ours in the channels with one peer.
+#[derive(Serialize)]
+struct PeerState {
+    peer: String,
+    exposure_sat: u64,
+}
+
+/// Peers shown to people; --json has them all.
+const SHOWN: usize = 5;
+
+impl From<PeerExposure> for PeerState {
+    fn from(peer: PeerExposure) -> Self {
+        Self { peer: peer.peer, exposure_sat: peer.sat }
+    }
 }
 
 impl From<NodeStatus> for NodeState {
@@ -53,6 +70,7 @@ impl From<NodeStatus> for NodeState {
             unauthorized_limit_sat: node.unauthorized_limit_sat,
             unexplained_sat: node.unexplained_sat,
             unexplained_limit_sat: node.unexplained_limit_sat,
+            peers: node.peers.into_iter().map(PeerState::from).collect(),
         }
     }
 }
@@ -65,9 +83,15 @@ impl NodeState {
             0 => "no request yet".to_owned(),
             seconds => format!("last request {}", time(seconds)),
         };
+        let peer =
+            |peer: &PeerState| format!("            {} with {}\n", sat(peer.exposure_sat), plain(&peer.peer));
+        let mut peers: String = self.peers.iter().take(SHOWN).map(peer).collect();
+        if let Some(more) = self.peers.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            peers += &format!("            and {more} more, which --json lists\n");
+        }
         format!(
             "node {}  {}  seed {}\n  requests  {} approved, {} refused, {last}\n  channels  {} of {} in all\n  \
-             exposure  {} ours in channels, {} guaranteed\n  outflow   {} of {} in the window\n  \
+             exposure  {} ours in channels, {} guaranteed\n{peers}  outflow   {} of {} in the window\n  \
              fees      {} of {} in the window\n  payments  {} of {} without authorisation in the window\n  \
              lost      {} of {} without an HTLC in the window\n  forwards  {} of {} not proven settled",
             plain(&self.name),

@@ -1,0 +1,157 @@
+//! A number signed again after lnd stopped. What costs us most comes first.
+
+use strongroom_policy::Cover;
+
+use super::Authorization;
+use super::tests::*;
+use crate::classify::tests::channel::*;
+use crate::fixture::*;
+
+const INCOMING: Htlc = Htlc { by_us: false, hash: 3, amount: 51_000, cltv: 700_100 };
+
+/// An incoming HTLC on channel 1; channel 0 comes next.
+fn incoming() -> Node {
+    let mut node = Node::with_two_channels(500_000);
+    node.at = 1;
+    approve(&mut node, 1, 500_000, &[INCOMING]);
+    node.at = 0;
+    node
+}
+
+/// The same, and channel 0 pays it on.
+fn forwarding() -> Node {
+    let mut node = incoming();
+    approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
+    node
+}
+
+/// What the incoming channel's next commitment would have unpaid, the HTLC being gone for nothing.
+fn unpaid(node: &mut Node) -> usize {
+    node.at = 1;
+    let unpaid = step(node, 2, 500_000, &[], false).update.unpaid.len();
+    node.at = 0;
+    unpaid
+}
+
+fn provisional(node: &Node) -> u64 {
+    node.channels.provisional(NOW, WINDOW).to_sat()
+}
+
+fn covers(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Vec<Cover> {
+    step(node, number, ours, htlcs, false).update.offered.into_iter().map(|offered| offered.cover).collect()
+}
+
+#[test]
+fn a_version_given_up_stays_charged() {
+    let mut node = Node::with_channel(500_000);
+    let authorization = Authorization {
+        payment_hash: [3; 32],
+        amount: sat(50_000),
+        max_attempts: 1,
+        expires: NOW + 600,
+        label: String::new(),
+        created: NOW,
+        offered: sat(0),
+    };
+    node.authorize(authorization, NOW);
+    approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
+    approve(&mut node, 1, 500_000, &[]);
+    // The peer has both versions: another HTLC of the hash, on whatever channel, is another attempt.
+    assert!(matches!(covers(&mut node, 2, 450_000, &[offer(3, 50_000)])[..], [Cover::Beyond { .. }]));
+    // What was moved to the peer in either version is lost in each.
+    let lost =
+        |node: &mut Node, number, ours| step(node, number, ours, &[], false).update.unexplained_outflow;
+    assert_eq!(lost(&mut node, 1, 400_000), sat(100_000));
+    assert_eq!(lost(&mut node, 2, 400_000), sat(100_000));
+}
+
+#[test]
+fn what_a_version_given_up_brought_back_is_at_risk_again() {
+    let mut node = forwarding();
+    // It comes back, and the incoming one is let go: nothing is at risk.
+    approve(&mut node, 2, 500_000, &[]);
+    node.at = 1;
+    approve(&mut node, 2, 500_000, &[]);
+    assert_eq!(provisional(&node), 0);
+    // But it did not come back.
+    node.at = 0;
+    approve(&mut node, 2, 450_000, &[offer(3, 50_000)]);
+    assert_eq!(provisional(&node), 50_000);
+    // Nor does the next number end it without its amount.
+    approve(&mut node, 3, 450_000, &[]);
+    assert_eq!(provisional(&node), 50_000);
+}
+
+#[test]
+fn a_claim_in_a_version_given_up_is_none() {
+    let mut node = forwarding();
+    approve(&mut node, 2, 450_000, &[]);
+    node.at = 1;
+    approve(&mut node, 2, 551_000, &[]);
+    assert_eq!(provisional(&node), 0);
+    approve(&mut node, 2, 500_000, &[INCOMING]);
+    assert_eq!(provisional(&node), 50_000);
+    let again = step(&mut node, 2, 500_000, &[], false);
+    assert_eq!(again.update.unexplained_outflow, sat(0), "the claim is no loss: it was not made");
+}
+
+/// lnd asked for a commitment with the outgoing HTLC, was told to stop before it sent it, and never offered it.
+#[test]
+fn an_htlc_that_only_a_version_given_up_offered_was_not_paid() {
+    let mut node = forwarding();
+    approve(&mut node, 1, 500_000, &[]);
+    assert_eq!(unpaid(&mut node), 0);
+    // The peer has that version: until the forward is over it stays at risk.
+    assert_eq!(provisional(&node), 50_000);
+}
+
+#[test]
+fn an_htlc_offered_again_is_the_same_forward() {
+    let mut node = forwarding();
+    approve(&mut node, 1, 500_000, &[]);
+    for (number, ours) in [(1, 449_999), (2, 450_000)] {
+        let covers = covers(&mut node, number, ours, &[offer(3, 50_000)]);
+        assert!(
+            matches!(covers[..], [Cover::Forward { provisional, .. }] if provisional == sat(0)),
+            "{number}"
+        );
+        // One only.
+        let two =
+            step(&mut node, number, 400_000, &[offer(3, 50_000), offer(3, 50_000)], false).update.offered;
+        assert!(matches!(two[1].cover, Cover::Own), "{number}");
+    }
+    approve(&mut node, 2, 450_000, &[offer(3, 50_000)]);
+    assert_eq!(provisional(&node), 50_000);
+    approve(&mut node, 3, 450_000, &[]);
+    assert_eq!(unpaid(&mut node), 1, "now it was paid");
+}
+
+#[test]
+fn an_htlc_paid_in_a_version_given_up_may_still_come_back() {
+    let mut node = forwarding();
+    approve(&mut node, 2, 450_000, &[]);
+    assert_eq!(unpaid(&mut node), 1);
+    approve(&mut node, 2, 450_000, &[offer(3, 50_000)]);
+    assert_eq!(unpaid(&mut node), 0);
+    approve(&mut node, 3, 500_000, &[]);
+    assert_eq!(unpaid(&mut node), 0);
+    node.at = 1;
+    approve(&mut node, 2, 500_000, &[]);
+    assert_eq!(provisional(&node), 0);
+}
+
+/// The first version shows amounts that came in, and the second does not yet; a second later they come in all the same.
+#[test]
+fn neither_version_is_a_loss_beside_the_other() {
+    let mut node = Node::with_channel(500_000);
+    let (pays, keeps) = (Htlc { by_us: false, ..offer(7, 20_000) }, offer(8, 30_000));
+    approve(&mut node, 1, 470_000, &[pays, keeps]);
+    let first = approve(&mut node, 2, 520_000, &[]);
+    let second = approve(&mut node, 2, 470_000, &[pays, keeps]);
+    let third = approve(&mut node, 2, 490_000, &[keeps, offer(9, 1_000)]);
+    for step in [first, second] {
+        assert_eq!((step.update.unexplained_outflow, step.update.offered.len()), (sat(0), 0));
+    }
+    // The HTLC that is new beside both versions is charged, and its amount is missing.
+    assert_eq!((third.update.unexplained_outflow, third.update.offered.len()), (sat(0), 1));
+}
