@@ -6,11 +6,11 @@ mod path;
 mod wallet_scripts;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bitcoin::Script;
 use bitcoin::bip32::{ChildNumber, Xpub};
-use secp256k1::{PublicKey, SECP256K1};
+use secp256k1::{PublicKey, SECP256K1, Scalar};
 use strongroom_policy::{KeyLocator, KeyPath, WalletPath};
 
 use crate::script::ToRemote;
@@ -78,12 +78,31 @@ pub struct Mark {
 }
 
 /// A derived key with its compressed form, which is what scripts and PSBT fields are compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct DerivedKey {
     /// The key.
     pub key: PublicKey,
     /// Its compressed form.
     pub bytes: [u8; 33],
+    /// The last tweak added to it, and the sum.
+    tweaked: Mutex<Option<([u8; 32], PublicKey)>>,
+}
+
+impl DerivedKey {
+    /// The key plus `tweak` times the generator: a channel's key under one per-commitment point. All HTLCs of a commitment
+    /// ask for the same, so the last is kept. `None` if there is no such key.
+    pub fn plus(&self, tweak: &[u8; 32]) -> Option<PublicKey> {
+        let kept = || self.tweaked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, sum)) = *kept()
+            && of == *tweak
+        {
+            return Some(sum);
+        }
+        let scalar = Scalar::from_be_bytes(*tweak).ok()?;
+        let sum = self.key.add_exp_tweak(SECP256K1, &scalar).ok()?;
+        *kept() = Some((*tweak, sum));
+        Some(sum)
+    }
 }
 
 impl Accounts {
@@ -165,7 +184,7 @@ impl Accounts {
             return Err(UnknownKey(*path));
         }
         let key = child(xpub, index).public_key;
-        let derived = Arc::new(DerivedKey { key, bytes: key.serialize() });
+        let derived = Arc::new(DerivedKey { key, bytes: key.serialize(), tweaked: Mutex::default() });
         self.keys.insert(*path, derived.clone());
         Ok(derived)
     }

@@ -94,7 +94,7 @@ pub(super) fn wanted(
         };
     }
     let tweak = tweak_of(fields)?;
-    let public_key = tweaked(&derived.key, &tweak)?;
+    let public_key = tweaked(&derived, &tweak)?;
     let spent = &prevouts[index];
     let proven = prove(fields, &spent.script_pubkey, &public_key, &derived.bytes)?;
     let sighash = sighash_byte(fields.sighash, proven.tap.is_some())?;

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::fields::Fields;
 use super::malformed::InputProblem;
 use super::to_sign::TweakData;
+use crate::accounts::DerivedKey;
 
 /// The tweak an input asks for.
 pub(super) fn tweak_of(fields: &Fields<'_>) -> Result<TweakData, InputProblem> {
@@ -22,15 +23,13 @@ pub(super) fn tweak_of(fields: &Fields<'_>) -> Result<TweakData, InputProblem> {
 }
 
 /// The public key after `tweak`.
-pub(super) fn tweaked(base: &PublicKey, tweak: &TweakData) -> Result<PublicKey, InputProblem> {
+pub(super) fn tweaked(base: &DerivedKey, tweak: &TweakData) -> Result<PublicKey, InputProblem> {
     match tweak {
-        TweakData::None => Ok(*base),
-        TweakData::Single(tweak) => {
-            let tweak = Scalar::from_be_bytes(*tweak)
-                .map_err(|_| InputProblem::Tweak("0x51 is not below the group order"))?;
-            base.add_exp_tweak(SECP256K1, &tweak).map_err(|_| InputProblem::Tweak("0x51 cancels the key"))
-        }
-        TweakData::Double(secret) => revocation_key(base, secret),
+        TweakData::None => Ok(base.key),
+        TweakData::Single(tweak) => base
+            .plus(tweak)
+            .ok_or(InputProblem::Tweak("0x51 is not below the group order, or it cancels the key")),
+        TweakData::Double(secret) => revocation_key(&base.key, secret),
     }
 }
 

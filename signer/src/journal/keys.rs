@@ -1,6 +1,9 @@
 //! Names of the journal's records in the store: one letter for the kind, then what it is of. `K` is the macaroons'.
 //!
 //! Names are not sealed, only values are: a thief of the disk learns txids and outpoints, which the chain tells too.
+//!
+//! Where nothing is ever listed by node, the hash comes before the node's name: the store compares the first four bytes of
+//! two names without looking for the rest.
 
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
@@ -26,22 +29,22 @@ pub(super) fn leaf(index: u64) -> Vec<u8> {
 /// A client's approved request's digest → index of its leaf. Another client's same request is decided for itself.
 pub(super) fn digest(node: &NodeName, client: &ClientName, digest: &[u8; 32]) -> Vec<u8> {
     let (node, client) = (node.as_str().as_bytes(), client.as_str().as_bytes());
-    [b"D", node, &[0], client, &[0], digest.as_slice()].concat()
+    [b"D", digest.as_slice(), node, &[0], client].concat()
 }
 
 /// A transaction that we signed for this node → its bytes, without witnesses.
 pub(super) fn transaction(node: &NodeName, txid: &Txid) -> Vec<u8> {
-    [b"T", node.as_str().as_bytes(), &[0], txid.as_byte_array().as_slice()].concat()
+    [b"T", txid.as_byte_array().as_slice(), node.as_str().as_bytes()].concat()
 }
 
 /// A commitment never to be signed: HTLC transactions of it were, and are kept no longer.
 pub(super) fn tombstone(node: &NodeName, commitment: &Txid) -> Vec<u8> {
-    [b"G", node.as_str().as_bytes(), &[0], commitment.as_byte_array().as_slice()].concat()
+    [b"G", commitment.as_byte_array().as_slice(), node.as_str().as_bytes()].concat()
 }
 
 /// A transaction that was charged → the kind of spend it was charged as.
 pub(super) fn charged(node: &NodeName, txid: &Txid) -> Vec<u8> {
-    [b"X", node.as_str().as_bytes(), &[0], txid.as_byte_array().as_slice()].concat()
+    [b"X", txid.as_byte_array().as_slice(), node.as_str().as_bytes()].concat()
 }
 
 /// An outpoint that we signed a spend of → the amount signed for. One for all nodes of the appliance: two of them
@@ -53,7 +56,7 @@ pub(super) fn amount(outpoint: &OutPoint) -> Vec<u8> {
 /// An outpoint → what this node was charged for spending it.
 pub(super) fn pinned(node: &NodeName, outpoint: &OutPoint) -> Vec<u8> {
     let vout = outpoint.vout.to_be_bytes();
-    [b"P", node.as_str().as_bytes(), &[0], outpoint.txid.as_byte_array().as_slice(), &vout].concat()
+    [b"P", outpoint.txid.as_byte_array().as_slice(), &vout, node.as_str().as_bytes()].concat()
 }
 
 /// Prefix of a node's channel records.

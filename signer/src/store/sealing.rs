@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::aead::{Aead, AeadInPlace, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 
 const LABEL: &[u8] = b"strongroom store value key v1";
 const HEADER: usize = 4 + 8;
+/// Bytes of an AES-GCM tag.
+const TAG: usize = 16;
 
 /// The key under which a store's values are sealed; itself sealed by the HSM.
 pub struct StoreKey(LockedBytes);
@@ -64,14 +66,14 @@ impl Sealer {
         let mut header = [0u8; HEADER];
         header[..4].copy_from_slice(&self.current.0.to_be_bytes());
         header[4..].copy_from_slice(&count.to_be_bytes());
-        let sealed = self
-            .current
-            .1
-            .encrypt(Nonce::from_slice(&header), Payload { msg: value, aad: name })
-            .expect("a value is shorter than 64 GiB, the only limit of AES-GCM");
-        let mut out = Vec::with_capacity(HEADER + sealed.len());
+        let mut out = Vec::with_capacity(HEADER + value.len() + TAG);
         out.extend_from_slice(&header);
-        out.extend_from_slice(&sealed);
+        out.extend_from_slice(value);
+        let cipher = &self.current.1;
+        let tag = cipher
+            .encrypt_in_place_detached(Nonce::from_slice(&header), name, &mut out[HEADER..])
+            .expect("a value is shorter than 64 GiB, the only limit of AES-GCM");
+        out.extend_from_slice(&tag);
         out
     }
 
