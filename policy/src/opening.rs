@@ -13,7 +13,7 @@ use crate::key::{KeyLocator, NodeName};
 use crate::node_id::NodeId;
 use crate::policy::Policy;
 use crate::profile::Profile;
-use crate::violation::{Tag, Violation};
+use crate::violation::Violation;
 
 /// A channel that somebody means to open.
 #[derive(Clone, Debug)]
@@ -41,9 +41,6 @@ const ASKED: [&str; 8] = [
     "peer-listed",
     "peer-total",
 ];
-
-/// VLS's name for its own cap on channels, `vls.max_channel_sat`.
-const VLS_CAP: Tag = Tag("policy-funding-max");
 
 impl Policy {
     /// What stands against opening a channel now: what refuses, and what is only written down. `facts` has the sums over
@@ -77,14 +74,6 @@ impl Policy {
         for (rule, mode) in self.rules().filter(|(rule, _)| ASKED.contains(&rule.tag.0)) {
             let found = if mode == Mode::Enforce { &mut refuses } else { &mut written };
             cases.iter().for_each(|case| (rule.check)(self, case, &facts, found));
-        }
-        let most = self.vls().max_channel_sat.amount();
-        if opening.capacity > most {
-            let value = format!("a channel of {} sat", opening.capacity.to_sat());
-            let broken = Violation::new(VLS_CAP, value, format!("at most {} sat", most.to_sat()));
-            let (more, noted) = self.vls().split(vec![broken]);
-            refuses.extend(more);
-            written.extend(noted);
         }
         (refuses, written)
     }
@@ -153,7 +142,7 @@ mod tests {
         for good in [opening(16_777_215), by_peer(16_777_215)] {
             assert_eq!(refused_by(&cautious(), &good, &free), none);
         }
-        let too_large = ["channel-capacity", "policy-funding-max"];
+        let too_large = ["channel-capacity"];
         for large in [opening(16_777_216), by_peer(16_777_216)] {
             assert_eq!(refused_by(&cautious(), &large, &free), too_large);
         }
@@ -179,7 +168,7 @@ mod tests {
         let lab = Policy::from_toml(&Profile::Lab.render(crate::Network::Regtest)).expect("a policy");
         let (refuses, written) = lab.may_open(&opening(16_777_216), &Facts::default());
         assert!(refuses.is_empty());
-        assert_eq!(written.len(), 2);
+        assert_eq!(written.len(), 1);
     }
 
     #[test]

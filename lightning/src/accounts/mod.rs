@@ -89,6 +89,10 @@ pub struct DerivedKey {
 }
 
 impl DerivedKey {
+    pub(crate) fn new(key: PublicKey) -> Self {
+        Self { key, bytes: key.serialize(), tweaked: Mutex::default() }
+    }
+
     /// The key plus `tweak` times the generator: a channel's key under one per-commitment point. All HTLCs of a commitment
     /// ask for the same, so the last is kept. `None` if there is no such key.
     pub fn plus(&self, tweak: &[u8; 32]) -> Option<PublicKey> {
@@ -184,7 +188,7 @@ impl Accounts {
             return Err(UnknownKey(*path));
         }
         let key = child(xpub, index).public_key;
-        let derived = Arc::new(DerivedKey { key, bytes: key.serialize(), tweaked: Mutex::default() });
+        let derived = Arc::new(DerivedKey::new(key));
         self.keys.insert(*path, derived.clone());
         Ok(derived)
     }

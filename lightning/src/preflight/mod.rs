@@ -123,7 +123,9 @@ impl Channels {
             Intent::Open(opening) => wallet::foresee_opening(opening),
             Intent::Close(closing) => self.foresee_close(closing, accounts, terms),
         };
-        foresight.unchecked.push("VLS's own rules, which need the transaction".to_owned());
+        foresight
+            .unchecked
+            .push("VLS's rules on commitments and closes, which need the transaction".to_owned());
         foresight
     }
 }

@@ -10,6 +10,7 @@ mod checks;
 mod close;
 mod commitment;
 mod facts;
+mod foresee;
 mod funding_watch;
 mod htlc;
 mod judge;

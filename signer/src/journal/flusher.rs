@@ -106,11 +106,7 @@ mod tests {
         fn last(&self, _: &[u8]) -> Result<Option<Pair>, StoreError> {
             Ok(None)
         }
-        fn scan<'a>(
-            &'a self,
-            _: &[u8],
-            _: &[u8],
-        ) -> Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a> {
+        fn scan<'a>(&'a self, _: &[u8], _: &[u8]) -> Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a> {
             Box::new(std::iter::empty())
         }
     }

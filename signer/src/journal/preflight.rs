@@ -3,9 +3,11 @@
 use bitcoin::Amount;
 use strongroom_lightning::Terms;
 use strongroom_lightning::preflight::{Foreseen, Intent};
+use strongroom_lightning::vls::Places;
 use strongroom_policy::{Ask, Case, ClientName, NodeName, Operation, Violation};
 use tokio::sync::oneshot;
 
+use super::spend::vls_network;
 use super::thread::Keeper;
 use crate::refusal::Refusal;
 use crate::share::Turn;
@@ -69,9 +71,16 @@ impl Keeper {
         };
         let foresight = books.channels.foresee(intent, &books.accounts, terms);
         let mut forecast = Forecast { not_checked: foresight.unchecked, ..Forecast::default() };
+        let places = Places {
+            accounts: &books.accounts,
+            allowed: self.policy.allowlist(),
+            network: vls_network(self.policy.network()),
+        };
+        let theirs = books.vls.foresee(intent, &foresight.certain, places);
         for foreseen in foresight.certain {
             forecast.add(self.would_violate(node, client, foreseen)?);
         }
+        forecast.add(self.policy.vls().split(theirs).0);
         if let Intent::Open(opening) = intent {
             forecast.add(self.may_open(node, books, opening));
             if opening.channels.iter().any(|channel| channel.peer.is_none()) {

@@ -74,8 +74,7 @@ impl Keeper {
             chain.append(&bytes);
         }
         let onchain = Onchain::open(store.as_ref(), following.as_ref(), clock_ms()).map_err(OpenError)?;
-        let flusher =
-            Flusher::start(store.clone(), metrics.clone()).map_err(|e| OpenError(e.to_string()))?;
+        let flusher = Flusher::start(store.clone(), metrics.clone()).map_err(|e| OpenError(e.to_string()))?;
         let mut keeper = Self {
             store,
             flusher,

@@ -53,7 +53,8 @@ impl FjallStore {
         epochs.push((next, salt));
         let sealer = Sealer::new(key, &epochs).expect("an epoch was just pushed");
         let log = Log::find(dir).map_err(|e| StoreError::Io(e.to_string()))?;
-        let store = Self { db, records, log, sealer, dir: dir.to_owned(), reserve, batches: AtomicU32::new(0) };
+        let store =
+            Self { db, records, log, sealer, dir: dir.to_owned(), reserve, batches: AtomicU32::new(0) };
         store.sync()?;
         Ok(store)
     }

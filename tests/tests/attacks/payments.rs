@@ -54,6 +54,13 @@ pub const ROWS: &[Attack] = &[
         line: "an authorised payment is said to have failed, and made again beyond its attempts",
     },
     Attack {
+        name: "authorisation-in-a-version-given-up",
+        tier: "T0",
+        tag: "payment-authorization",
+        end: Closed,
+        line: "an authorised payment is offered, its commitment asked for again without it, and the payment made over another channel",
+    },
+    Attack {
         name: "authorisation-expired",
         tier: "T0",
         tag: "payment-authorization",
@@ -108,6 +115,13 @@ pub const ROWS: &[Attack] = &[
         tag: "forward-exposure",
         end: Bounded("`forward-exposure`"),
         line: "incoming HTLCs are let go before their outgoing ones are paid, when nobody knows yet that they will be",
+    },
+    Attack {
+        name: "forward-back-in-a-version",
+        tier: "T0",
+        tag: "forward-exposure",
+        end: Bounded("`forward-exposure`"),
+        line: "outgoing HTLCs come back in one version of a commitment, so that their incoming ones may go, and are paid in another",
     },
     Attack {
         name: "fictional-channel",
@@ -193,6 +207,16 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         failed.settle(0, false)?;
         a.advance(live, &failed)?;
         a.refused_commitment(row, "1 attempts", &offering(a, live, &[new(103, 20_000, 402)])?)
+    });
+    score.case("authorisation-in-a-version-given-up", |row| {
+        authorize(bed.with(QUIET).0, 105, 20_000, &["--attempts", "1"])?;
+        let (a, live) = bed.with(QUIET);
+        a.advance(live, &offering(a, live, &[new(105, 20_000, 400)])?)?;
+        let mut again = live.at(live.number)?;
+        again.settle(again.htlcs.len() - 1, false)?;
+        a.advance(live, &again)?;
+        let (a, live) = bed.with(SPARE);
+        a.refused_commitment(row, "1 attempts", &offering(a, live, &[new(105, 20_000, 400)])?)
     });
     forwards(score, bed)
 }
@@ -280,6 +304,37 @@ fn forwards(score: &mut Score, bed: &mut Bed) -> Result<()> {
             gone.settle(gone.htlcs.len() - 1, true)?;
             a.advance(peer, &gone)?;
             let (a, live) = bed.with(QUIET);
+            let mut taken = live.next()?;
+            taken.settle(taken.htlcs.len() - 1, true)?;
+            a.advance(live, &taken)?;
+        }
+        anyhow::bail!("{paid} sat were forwarded and nothing was refused")
+    });
+    score.case("forward-back-in-a-version", |row| {
+        let mut fiction = fictional(&bed.attacker, 301, 9_000_000)?;
+        let mut paid = 0;
+        for n in 160..190 {
+            receive(&bed.attacker, &mut fiction, &template, new(n, 90_000, 500))?;
+            let (a, live) = bed.with(QUIET);
+            let out = offering(a, live, &[new(n, 90_000, 400)])?;
+            let answer = a.commit(&out)?;
+            if answer.code != OK {
+                row.is_refused(&answer, "")?;
+                ensure!((180_000..=400_000).contains(&paid), "{paid} sat were forwarded");
+                return Ok(());
+            }
+            live.accept(&out)?;
+            paid += 90_000;
+            let offered = live.clone();
+            let mut back = live.next()?;
+            back.settle(back.htlcs.len() - 1, false)?;
+            a.advance(live, &back)?;
+            let mut gone = fiction.next()?;
+            gone.settle(gone.htlcs.len() - 1, true)?;
+            bed.attacker.advance(&mut fiction, &gone)?;
+            // The peer has another version of the number, in which it was paid.
+            let (a, live) = bed.with(QUIET);
+            *live = offered;
             let mut taken = live.next()?;
             taken.settle(taken.htlcs.len() - 1, true)?;
             a.advance(live, &taken)?;

@@ -10,6 +10,7 @@ use strongroom_policy::case::{Lock, Tweak};
 
 use super::super::*;
 use super::{One, p2wpkh, tap_key, tap_leaf};
+use crate::accounts::DerivedKey;
 use crate::fixture::*;
 use crate::script::to_remote_script;
 
@@ -100,7 +101,7 @@ fn the_revocation_key_is_that_of_bolt_3() {
     let secret = hex::decode("1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100");
     let secret = TweakData::Double(zeroize::Zeroizing::new(secret.unwrap().try_into().unwrap()));
     let revocation = point("02916e326636d19c33f13e8c0c3a03dd157f332f3e99c317c141dd865eb01f8ff0");
-    assert_eq!(tweak::tweaked(&base, &secret), Ok(revocation));
+    assert_eq!(tweak::tweaked(&DerivedKey::new(base), &secret), Ok(revocation));
 }
 
 #[test]

@@ -241,3 +241,34 @@ fn sweeps_without_a_view_of_the_chain() {
     let height_without_end = swept(&delayed(144), 144, 499_999_999, &home.ours(), 0);
     assert!(tags(&judged(&vls, &home, false, &height_without_end)).contains("policy-sweep-locktime"));
 }
+
+/// What is known beforehand is refused beforehand, and nothing else is.
+#[test]
+fn what_is_foreseen_is_held_against_size_and_rate() {
+    use crate::preflight::{Intent, NewChannel, Opening, WalletPayment};
+    let (home, vls) = (Home::new(), vls());
+    let node = crate::classify::tests::channel::Node::new();
+    let terms = crate::books::Terms { funded_by_us: true, now: 0, window: 1, claim_seconds: 1 };
+    let tags = |intent: Intent| -> Vec<String> {
+        let foresight = node.channels.foresee(&intent, &node.accounts, terms);
+        let found = vls.foresee(&intent, &foresight.certain, home.places());
+        found.into_iter().map(|violation| violation.tag).collect()
+    };
+    let send = |fee_rate| {
+        Intent::Wallet(WalletPayment { outputs: vec![(stranger(1), sat(50_000))], fee_rate, all: false })
+    };
+    let open = |capacity, fee_rate| {
+        let channel = NewChannel { capacity, push: sat(0), peer: None };
+        Intent::Open(Opening { channels: vec![channel], fee_rate, funded_elsewhere: false })
+    };
+    let most = u64::from(limits().max_onchain_sat_per_kw);
+    let largest = limits().max_channel_sat.amount();
+    assert_eq!(tags(send(Some(most * 2))), ["policy-onchain-fee-range"]);
+    assert_eq!(tags(open(Some(sat(1_000_000)), Some(most * 2))), ["policy-onchain-fee-range"]);
+    assert_eq!(tags(open(Some(largest + sat(1)), None)), ["policy-funding-max"]);
+    for rate in [None, Some(most / 2)] {
+        assert_eq!(tags(send(rate)), [""; 0]);
+        assert_eq!(tags(open(Some(largest), rate)), [""; 0]);
+        assert_eq!(tags(open(None, rate)), [""; 0]);
+    }
+}
