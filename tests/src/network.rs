@@ -140,7 +140,7 @@ impl Network {
         push: u64,
         format: CommitmentType,
     ) -> Result<Vec<ChannelPoint>> {
-        let open = OpenChannel { to, capacity, push, format };
+        let open = OpenChannel { to, capacity, push, format, private: format == CommitmentType::Taproot };
         let points = (0..count).map(|_| from.open_channel(&open)).collect::<Result<Vec<_>>>()?;
         self.mine(6)?;
         from.wait_active(&points)?;

@@ -360,8 +360,13 @@ fn a_funding_may_be_made_to_wait_for_the_first_commitment() -> Result<()> {
         net.bitcoind.pay(&net.alice.new_address("p2wkh")?, 10_000_000)?;
         net.mine(1)?;
         until_true(30, "the coin confirmed", || Ok(net.alice.wallet_balance()? == 10_000_000))?;
-        let open =
-            OpenChannel { to: &net.bob, capacity: 4_000_000, push: 0, format: CommitmentType::Anchors };
+        let open = OpenChannel {
+            to: &net.bob,
+            capacity: 4_000_000,
+            push: 0,
+            format: CommitmentType::Anchors,
+            private: false,
+        };
         match net.alice.open_channel(&open) {
             Ok(point) => bail!("a plain open was signed: {point}"),
             Err(error) => ensure!(format!("{error:#}").contains("psbt-funding"), "{error:#}"),
@@ -372,5 +377,29 @@ fn a_funding_may_be_made_to_wait_for_the_first_commitment() -> Result<()> {
             lnd.wait_active(std::slice::from_ref(&point))?;
         }
         net.alice.pay(&net.bob.invoice(50_000)?, Some(&short_id(&net.alice, &point)?))
+    })
+}
+
+/// lnd has a channel's announcement signed that it never publishes, so its peer is known too.
+#[test]
+fn a_private_channel_has_its_name() -> Result<()> {
+    Workdir::new("channels-private")?.run(|dir| {
+        let mut net = Network::start(dir, &Plan::of(SignerKind::Strongroom))?;
+        net.fund(&net.alice, 1, 10_000_000)?;
+        let open = OpenChannel {
+            to: &net.bob,
+            capacity: 4_000_000,
+            push: 0,
+            format: CommitmentType::Anchors,
+            private: true,
+        };
+        let point = net.alice.open_channel(&open)?;
+        net.mine(6)?;
+        net.alice.wait_active(std::slice::from_ref(&point))?;
+        let (point, bob) = (point.to_string(), net.bob.pubkey().to_owned());
+        until_true(30, "the private channel's peer is known", || {
+            let shown = daemon_show(&mut net, &point)?;
+            Ok(shown["peer"] == bob)
+        })
     })
 }

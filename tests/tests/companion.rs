@@ -93,7 +93,8 @@ fn what_would_be_refused_is_not_begun() -> Result<()> {
         told(alice.rest().post("/v1/transactions", &rate), &["fee-rate"])?;
         told(alice.psbt_round(&stranger, 1_200_000), &["outflow-per-transaction"])?;
 
-        let open = |capacity, push| OpenChannel { to: bob, capacity, push, format: CommitmentType::Anchors };
+        let format = CommitmentType::Anchors;
+        let open = |capacity, push| OpenChannel { to: bob, capacity, push, format, private: false };
         let wide = told(alice.open_channel(&open(17_000_000, 0)), &["channel-capacity", "at most 16,777,215 sat"])?;
         ensure!(!wide.contains("funding-reservation"), "lnd would have made the reservation: {wide}");
         told(alice.open_channel(&open(2_000_000, 1_100_000)), &["outflow-per-transaction"])?;

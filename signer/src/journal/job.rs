@@ -65,6 +65,8 @@ pub enum Job {
     },
     /// Something that happened to the appliance.
     Note(Box<audit::Event>, Option<Wake>),
+    /// Called once all that is recorded by now is durable.
+    Flushed(Wake),
     /// A node's keys are open.
     OpenNode {
         /// The node.

@@ -181,6 +181,14 @@ impl Journal {
         outcome.recv().map_err(|_| "the journal is closed".to_owned())?
     }
 
+    /// Waits until all that is recorded by now is durable.
+    pub async fn flushed(&self) -> Result<(), Refusal> {
+        let (record, wake) = Durability::flush();
+        let closed = |_| Refusal::Sealed("the journal is closed or crowded".to_owned());
+        self.queue.try_send(Job::Flushed(wake)).map_err(closed)?;
+        record.wait().await
+    }
+
     /// What the journal knows of itself.
     pub async fn report(&self) -> Option<Report> {
         let (reply, report) = oneshot::channel();

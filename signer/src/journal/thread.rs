@@ -252,6 +252,7 @@ impl Keeper {
                     (Err(e), None) => tracing::error!(error = %e, "an event is not in the journal"),
                 }
             }
+            Job::Flushed(wake) => self.waiting.push(wake),
             Job::OpenNode { node, accounts, done } => {
                 let _ = done.send(self.open_node(node, accounts));
             }

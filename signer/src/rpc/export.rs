@@ -36,6 +36,8 @@ pub(super) async fn send(
             to.send(Ok(JournalChunk { text: std::mem::take(&mut text) })).await.map_err(gone)?;
         }
     }
+    // A head names leaves for ever: none of them may be lost with the power.
+    journal.flushed().await?;
     let signer = appliance.clone();
     let signed = tokio::task::spawn_blocking(move || signer.sign_head(upto))
         .await

@@ -54,6 +54,8 @@ pub struct OpenChannel<'a> {
     pub push: u64,
     /// Commitment format.
     pub format: CommitmentType,
+    /// Never announced; what lnd demands of taproot channels.
+    pub private: bool,
 }
 
 impl Lnd {
@@ -94,7 +96,7 @@ impl Lnd {
             "node_pubkey": BASE64.encode(hex::decode(open.to.pubkey())?),
             "local_funding_amount": open.capacity.to_string(),
             "push_sat": open.push.to_string(),
-            "private": open.format == CommitmentType::Taproot,
+            "private": open.private,
             "spend_unconfirmed": true,
             "sat_per_vbyte": "5",
             "commitment_type": match open.format {
