@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
-pub use requests::{CHANNELS, Operation, RequestSource, reservation, sign_psbt};
+pub use requests::{CHANNELS, Load, Operation, RequestSource, reservation, sign_psbt};
 pub use shapes::{BenchChannel, Update, key, wallet_spend, xpub};
 
 use crate::grpc::Channel;
@@ -28,37 +28,29 @@ pub struct Figures {
     pub p99_ms: f64,
 }
 
-/// Sends `requests` (framed gRPC messages for `method`) over `connections` (which divide
-/// [`CHANNELS`]) to `signer`, until they are used up or `limit` has passed. Any answer but OK is an error: a refusal is no work done.
-pub fn run(
-    signer: &SignerEndpoint,
-    method: &'static str,
-    requests: &Arc<Vec<Bytes>>,
-    connections: usize,
-    limit: Duration,
-) -> Result<Figures> {
+/// Sends to `signer` what each connection has to ask, one after another, until that is used up or `limit` has passed. Any answer
+/// but OK is an error: a refusal is no work done.
+pub fn run(signer: &SignerEndpoint, load: Load, limit: Duration) -> Result<Figures> {
     // One thread for all connections: the machine is the signer's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut channels = Vec::with_capacity(connections);
-        for _ in 0..connections {
+        let mut channels = Vec::with_capacity(load.0.len());
+        for _ in &load.0 {
             channels.push(Channel::to_signer(signer).await?);
         }
         let began = Instant::now();
         let tasks: Vec<_> = channels
             .into_iter()
-            .enumerate()
-            .map(|(first, channel)| {
-                let requests = requests.clone();
+            .zip(load.0)
+            .map(|(channel, requests)| {
                 tokio::spawn(async move {
                     let mut latencies = Vec::new();
-                    // Every so-manieth: a Lightning channel's requests stay on one connection, in order.
-                    for (n, request) in requests.iter().enumerate().skip(first).step_by(connections) {
+                    for (n, (method, request)) in requests.into_iter().enumerate() {
                         if began.elapsed() >= limit {
                             break;
                         }
                         let asked = Instant::now();
-                        let answer = channel.call_framed(method, request.clone()).await?;
+                        let answer = channel.call_framed(method, request).await?;
                         latencies.push(asked.elapsed());
                         ensure!(
                             answer.code == 0,
@@ -75,7 +67,7 @@ pub fn run(
         for task in tasks {
             latencies.extend(task.await.context("a load task panicked")??);
         }
-        ensure!(!latencies.is_empty(), "{method}: nothing answered within {limit:?}");
+        ensure!(!latencies.is_empty(), "nothing answered within {limit:?}");
         let answered = latencies.len();
         Ok(figures(latencies, answered, began.elapsed()))
     })

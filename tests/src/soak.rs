@@ -44,7 +44,13 @@ pub struct Size {
 fn policy(size: &Size) -> (PolicyChoice, Vec<String>) {
     // Alice pays by herself about a third of all payments, 10,000 sat each, and the burst and the breach once a cycle.
     let window = 20_000_000 + 10_000 * size.payments as u64;
-    let raised = [("payments.max_unauthorized_in_window_sat", window)];
+    // A cycle closes three or four channels and opens others, and in a window closed ones count.
+    let closed = 40_000 * size.payments as u64;
+    let raised = [
+        ("payments.max_unauthorized_in_window_sat", window),
+        ("channels.max_per_peer_sat", 100_000_000 + closed),
+        ("channels.max_total_sat", 500_000_000 + closed),
+    ];
     let policy = raised.iter().fold(PolicyChoice::cautious(), |policy, (key, value)| policy.set(key, value));
     (policy, raised.iter().map(|(key, value)| format!("{key} = {value}")).collect())
 }

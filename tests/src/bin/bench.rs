@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use strongroom_tests::grpc::Channel;
 use strongroom_tests::lnd::CommitmentType;
-use strongroom_tests::load::{Figures, Operation, RequestSource, run, run_updates};
+use strongroom_tests::load::{Figures, Load, Operation, RequestSource, run, run_updates};
 use strongroom_tests::network::{Network, Plan, pay_many, short_id};
 use strongroom_tests::signer::{Signer, SignerKind};
 use strongroom_tests::strongroomd::PolicyChoice;
@@ -145,13 +145,16 @@ fn measure(
         for round in 0..options.rounds {
             let (htlcs, commitments) = source.pairs(count)?;
             for &operation in &options.operations {
-                let requests = match operation {
-                    Operation::SignHtlc => htlcs.clone(),
-                    Operation::SignCommitment => commitments.clone(),
-                    Operation::SignMessage => source.messages(count)?,
-                    // lnd takes a hundred times as long for it.
-                    Operation::DeriveSharedKey => source.shared_keys(count / 6)?,
+                let spread = |requests: &[_]| Load::spread(operation.method(), requests, connections);
+                let load = match operation {
+                    Operation::SignHtlc => spread(&htlcs),
+                    Operation::SignCommitment => spread(&commitments),
+                    Operation::SignMessage => spread(&source.messages(count)?),
+                    // lnd takes ten times as long for it.
+                    Operation::DeriveSharedKey => spread(&source.shared_keys(count / 6)?),
+                    Operation::Forwarding => source.forwarding(count / 2, connections)?,
                 };
+                let asked = load.count();
                 let mut order: Vec<_> = signers.iter().collect();
                 // Neither signer is always the one that finds the machine warm.
                 if round % 2 == 1 {
@@ -159,15 +162,11 @@ fn measure(
                 }
                 for (kind, signer) in order {
                     let before = signer.process_ref().cpu_seconds()?;
-                    let figures =
-                        run(&signer.endpoint(), operation.method(), &requests, connections, PATIENCE)
-                            .with_context(|| format!("{kind}, {operation}, {connections} connections"))?;
-                    ensure!(
-                        figures.answered == requests.len(),
-                        "{kind}, {operation}: not done within {PATIENCE:?}"
-                    );
+                    let figures = run(&signer.endpoint(), load.clone(), PATIENCE)
+                        .with_context(|| format!("{kind}, {operation}, {connections} connections"))?;
+                    ensure!(figures.answered == asked, "{kind}, {operation}: not done within {PATIENCE:?}");
                     let used = signer.process_ref().cpu_seconds()? - before;
-                    let cpu_us = used * 1e6 / requests.len() as f64;
+                    let cpu_us = used * 1e6 / asked as f64;
                     eprintln!(
                         "bench: {connections:>2} connections, {operation:<19} {kind:<10} {:>8.0} req/s  p50 {:.2} ms  p99 {:.2} ms  CPU {cpu_us:.0} us",
                         figures.per_second, figures.p50_ms, figures.p99_ms

@@ -20,6 +20,31 @@ const REGTEST: &str = "06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf
 /// Framed requests, to be asked once each.
 pub type Requests = Arc<Vec<Bytes>>;
 
+/// What each connection asks, in order: method and framed request.
+#[derive(Clone)]
+pub struct Load(pub(super) Vec<Vec<(&'static str, Bytes)>>);
+
+impl Load {
+    /// Spreads requests for one method over `connections`, which divide [`CHANNELS`]: a Lightning channel's requests stay on
+    /// one connection, in order.
+    pub fn spread(method: &'static str, requests: &[Bytes], connections: usize) -> Self {
+        let of = |first| {
+            requests
+                .iter()
+                .skip(first)
+                .step_by(connections)
+                .map(|request| (method, request.clone()))
+                .collect()
+        };
+        Self((0..connections).map(of).collect())
+    }
+
+    /// Requests in all.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -31,17 +56,19 @@ pub enum Operation {
     SignMessage,
     /// DeriveSharedKey for an onion, with the node's key.
     DeriveSharedKey,
+    /// What lnd asks while it forwards payments: seven onions to sixteen SignPsbt, as on the recorded day (31 to 71).
+    Forwarding,
 }
 
 impl Operation {
     /// All, HTLCs before the commitments they belong to: lnd's own order.
-    pub const ALL: [Self; 4] =
-        [Self::SignHtlc, Self::SignCommitment, Self::SignMessage, Self::DeriveSharedKey];
+    pub const ALL: [Self; 5] =
+        [Self::SignHtlc, Self::SignCommitment, Self::SignMessage, Self::DeriveSharedKey, Self::Forwarding];
 
-    /// The gRPC method.
+    /// The gRPC method; of a mix the one that is most of it.
     pub fn method(self) -> &'static str {
         match self {
-            Self::SignHtlc | Self::SignCommitment => "/walletrpc.WalletKit/SignPsbt",
+            Self::SignHtlc | Self::SignCommitment | Self::Forwarding => "/walletrpc.WalletKit/SignPsbt",
             Self::SignMessage => "/signrpc.Signer/SignMessage",
             Self::DeriveSharedKey => "/signrpc.Signer/DeriveSharedKey",
         }
@@ -55,6 +82,7 @@ impl fmt::Display for Operation {
             Self::SignCommitment => "SignPsbt commitment",
             Self::SignMessage => "SignMessage",
             Self::DeriveSharedKey => "DeriveSharedKey",
+            Self::Forwarding => "while forwarding",
         })
     }
 }
@@ -123,6 +151,23 @@ impl RequestSource {
             commitments.push(sign_psbt(&update.commitment));
         }
         Ok((Arc::new(htlcs), Arc::new(commitments)))
+    }
+
+    /// About `count` requests as while forwarding: each of eight HTLCs before its commitment, and between them seven onions.
+    pub fn forwarding(&mut self, count: usize, connections: usize) -> Result<Load> {
+        let pairs = count * 8 / 23;
+        let (htlcs, commitments) = self.pairs(pairs)?;
+        let onions = self.shared_keys(pairs)?;
+        let mut load = vec![Vec::new(); connections];
+        for n in 0..pairs {
+            let asked = &mut load[n % connections];
+            if !(n / connections).is_multiple_of(8) {
+                asked.push((Operation::DeriveSharedKey.method(), onions[n].clone()));
+            }
+            asked.push((Operation::SignHtlc.method(), htlcs[n].clone()));
+            asked.push((Operation::SignCommitment.method(), commitments[n].clone()));
+        }
+        Ok(Load(load))
     }
 
     /// `count` commitments with `htlcs` HTLCs each, and before each its HTLCs: what lnd asks for one update of a channel.
