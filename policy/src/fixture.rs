@@ -237,7 +237,7 @@ pub(crate) fn offering(amount: u64, cover: Cover) -> Facts {
 
 pub(crate) fn forward(incoming_cltv: u32, provisional: u64) -> Cover {
     let provisional = sat(provisional);
-    Cover::Forward { incoming: outpoint(59), incoming_cltv, provisional, claims_overdue: 0 }
+    Cover::Forward { incoming: outpoint(59), incoming_cltv, provisional, again: false, claims_overdue: 0 }
 }
 
 /// A node of this number.

@@ -52,7 +52,7 @@ pub use opening::Opening;
 pub use policy::Policy;
 pub use profile::Profile;
 pub use tier::Tier;
-pub use update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, UnpaidForward};
+pub use update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, Reopened, UnpaidForward};
 pub use velocity::{Tally, Velocity, Window};
 pub use verdict::Verdict;
 pub use violation::{Tag, Violation};

@@ -18,8 +18,19 @@ pub struct ChannelUpdate {
     pub frozen: Option<Frozen>,
     /// The peer's own output, on the commitment numbered one lower and on this one; zero where there is none.
     pub peer_balance: (Amount, Amount),
+    /// Forwards that another version of the commitment ended are at risk again by this one.
+    pub reopened: Option<Reopened>,
     /// Incoming HTLCs that it lets go for nothing, although their outgoing ones were paid.
     pub unpaid: Vec<UnpaidForward>,
+}
+
+/// Forwards at risk, with those that are at risk again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reopened {
+    /// In all.
+    pub total: Amount,
+    /// For each incoming channel that has some of them.
+    pub channels: Vec<(OutPoint, Amount)>,
 }
 
 /// An incoming HTLC of a forward that is gone and brought us nothing, while its outgoing one was paid, however the balances are
@@ -63,8 +74,10 @@ pub enum Cover {
         incoming: OutPoint,
         /// Its timeout.
         incoming_cltv: u32,
-        /// Forwards for HTLCs of that channel that are not proven settled, this one not among them.
+        /// Forwards for HTLCs of that channel that are not proven settled; this one among them only if it is `again`.
         provisional: Amount,
+        /// It was offered before, on a version of a commitment that was given up, and is counted since then.
+        again: bool,
         /// Claims of that channel's incoming HTLCs that are overdue and that it went on without.
         claims_overdue: u32,
     },

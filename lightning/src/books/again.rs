@@ -2,8 +2,12 @@
 //! first changed. So the second is judged as if the first had not been, but for what that offered: its HTLCs stay
 //! charged, since a peer may have either version, and they are not charged twice, since only one of them can confirm.
 
-use bitcoin::OutPoint;
+use std::collections::BTreeSet;
 
+use bitcoin::OutPoint;
+use strongroom_policy::Reopened;
+
+use super::settle::version;
 use super::step::Terms;
 use super::{Books, Forward};
 use crate::channels::{Before, Change, PendingHtlc};
@@ -33,24 +37,60 @@ impl Books {
         }
     }
 
-    /// A forward whose outgoing HTLC only a version given up has shown, when the HTLC is offered again: beside those in
-    /// `taken`, and those on the commitment before, which are `shown`.
+    /// Marks the forwards of outgoing HTLCs that only a version has shown which lnd gives up now.
+    pub(super) fn give_up(&self, channel: &OutPoint, dropped: &[&PendingHtlc], changes: &mut Vec<Change>) {
+        let mut taken: Vec<u64> = Vec::new();
+        for htlc in dropped {
+            // The version made them, so they are the last of their kind.
+            let found = self.forwards.iter().rev().find(|(id, forward)| {
+                forward.is_out() && !forward.given_up && forward.offers(channel, htlc) && !taken.contains(id)
+            });
+            let Some((id, forward)) = found else { continue };
+            taken.push(*id);
+            match version(changes, *id) {
+                Some(Change::Forwarded { forward, .. }) => forward.given_up = true,
+                Some(_) => {}
+                None => {
+                    let forward = Box::new(Forward { given_up: true, ..forward.clone() });
+                    changes.push(Change::Forwarded { id: *id, forward });
+                }
+            }
+        }
+    }
+
+    /// A forward whose outgoing HTLC lnd gave up, when it is offered after all; beside those in `taken`.
     pub(super) fn given_up(
         &self,
         channel: &OutPoint,
         htlc: &PendingHtlc,
-        shown: &[PendingHtlc],
         taken: &[u64],
+        terms: Terms,
     ) -> Option<(u64, &Forward)> {
-        let alike = shown.iter().filter(|other| other.is_same(htlc)).count();
-        let offered = self.forwards.iter().filter(|(id, forward)| {
-            forward.out_gone.is_none()
-                && !forward.out_back
+        let mut found = self.forwards.iter().filter(|(id, forward)| {
+            forward.given_up
+                && forward.is_out()
+                && !forward.in_gone
+                && forward.counts(terms.now, terms.window)
                 && forward.offers(channel, htlc)
                 && !taken.contains(id)
         });
-        let mut beyond = offered.skip(alike).filter(|(_, forward)| !forward.in_gone);
-        beyond.next().map(|(id, forward)| (*id, forward))
+        found.next().map(|(id, forward)| (*id, forward))
+    }
+
+    /// What is at risk in the books `restored`, if that is more than here: in all, and by the incoming channels.
+    pub(super) fn reopened(&self, restored: &Self, terms: Terms) -> Option<Reopened> {
+        let sum = |books: &Self, of: Option<&OutPoint>| books.provisional(of, terms.now, terms.window);
+        let total = sum(restored, None);
+        if total <= sum(self, None) {
+            return None;
+        }
+        let incoming: BTreeSet<OutPoint> =
+            restored.forwards.values().map(|forward| forward.incoming).collect();
+        let channels = incoming.into_iter().filter_map(|channel| {
+            let at_risk = sum(restored, Some(&channel));
+            (at_risk > sum(self, Some(&channel))).then_some((channel, at_risk))
+        });
+        Some(Reopened { total, channels: channels.collect() })
     }
 }
 
@@ -67,6 +107,11 @@ impl Forward {
 
     /// It was closed, and one end of it has not been after all. What the other end did meanwhile is not known.
     fn reopened(&self, channel: &OutPoint) -> Self {
-        Self { in_gone: self.in_gone || self.incoming != *channel, uncertain: true, ..self.clone() }
+        Self {
+            in_gone: self.in_gone || self.incoming != *channel,
+            given_up: false,
+            uncertain: true,
+            ..self.clone()
+        }
     }
 }

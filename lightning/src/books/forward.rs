@@ -28,6 +28,8 @@ pub(crate) struct Forward {
     pub(crate) out_back: bool,
     /// However the balance is read, the outgoing HTLC's amount did not come back: it was paid.
     pub(crate) out_paid: bool,
+    /// lnd gave up the version of a commitment that offered the outgoing HTLC, the only one that did; the peer may have it.
+    pub(crate) given_up: bool,
     /// Other HTLCs of the hash were about, so that which one forwards which is not certain.
     pub(crate) uncertain: bool,
     /// Commitments of the incoming channel that were signed when the claim was overdue, and left the incoming HTLC there;
@@ -42,6 +44,11 @@ impl Forward {
 
     /// lnd may settle an HTLC one commitment later than it could after it was away, not two.
     const PASSED: u32 = 2;
+
+    /// Nothing shows that the outgoing HTLC has ended.
+    pub(super) fn is_out(&self) -> bool {
+        self.out_gone.is_none() && !self.out_back
+    }
 
     /// Whether the incoming HTLC is to be claimed, and has been for `seconds`.
     pub(crate) fn is_overdue(&self, now: u64, seconds: u64) -> bool {

@@ -59,11 +59,17 @@ impl Books {
         let mut certain = credit::certain(&gone, inflow, less, more);
         // To call something unpaid takes more: no dust and no fee, old or new, may hide the payment.
         let mut possible = credit::possible(&gone, inflow, before.gap.to_sat(), after.gap.to_sat());
+        // HTLCs that are alike end as many forwards as there are of them.
+        let mut taken = Vec::new();
         // HTLCs of one amount are alike to the balance: those that forward nothing are taken to have come in first.
         for (side, htlcs) in [(Side::Incoming, incoming), (Side::Offered, offered)] {
             let (forwarded, own): (Vec<_>, Vec<_>) = htlcs
                 .into_iter()
-                .map(|htlc| (htlc, self.forward_of(side, channel, htlc)))
+                .map(|htlc| {
+                    let forward = self.forward_of(side, channel, htlc, &taken);
+                    taken.extend(forward.map(|(id, _)| id));
+                    (htlc, forward)
+                })
                 .partition(|(_, f)| f.is_some());
             for (htlc, forward) in own.into_iter().chain(forwarded) {
                 let left = certain.get_mut(&(side, htlc.amount.to_sat())).filter(|left| **left > 0);
@@ -132,10 +138,17 @@ impl Books {
         u32::try_from(self.forwards.values().filter(overdue).count()).unwrap_or(u32::MAX)
     }
 
-    fn forward_of(&self, side: Side, channel: &OutPoint, htlc: &PendingHtlc) -> Option<(u64, &Forward)> {
-        let found = self.forwards.iter().find(|(_, forward)| match side {
+    fn forward_of(
+        &self,
+        side: Side,
+        channel: &OutPoint,
+        htlc: &PendingHtlc,
+        taken: &[u64],
+    ) -> Option<(u64, &Forward)> {
+        let mut left = self.forwards.iter().filter(|(id, _)| !taken.contains(id));
+        let found = left.find(|(_, forward)| match side {
             Side::Incoming => !forward.in_gone && forward.consumes(channel, htlc),
-            Side::Offered => forward.out_gone.is_none() && !forward.out_back && forward.offers(channel, htlc),
+            Side::Offered => forward.is_out() && !forward.given_up && forward.offers(channel, htlc),
         });
         found.map(|(id, forward)| (*id, forward))
     }
@@ -165,7 +178,7 @@ impl Before {
 }
 
 /// What becomes of a forward by `changes`, if anything.
-fn version(changes: &mut [Change], id: u64) -> Option<&mut Change> {
+pub(super) fn version(changes: &mut [Change], id: u64) -> Option<&mut Change> {
     changes.iter_mut().find(|change| is_of(change, id))
 }
 

@@ -91,6 +91,11 @@ impl Channels {
             step.update.unpaid = settled.unpaid;
         }
         let charged = version.map_or(&[][..], |version| &version.htlcs);
+        if version.is_some() {
+            let dropped = without(charged, &[shown, &after.htlcs], true);
+            books.give_up(channel, &dropped, &mut changes);
+            step.update.reopened = self.books.reopened(books, terms);
+        }
         let offered = without(&after.htlcs, &[shown, charged], true);
         step.update.offered = self.cover(books, channel, shown, &offered, &mut changes, terms);
         step.learned = Learned { changes };
@@ -108,7 +113,7 @@ impl Channels {
         changes: &mut Vec<Change>,
         terms: Terms,
     ) -> Vec<OfferedHtlc> {
-        let mut next = books.next_forward();
+        let mut next = self.next_forward(books);
         let mut taken = Vec::new();
         let mut authorizations = HashMap::new();
         let mut forwards: Vec<Forward> = Vec::new();
@@ -116,8 +121,9 @@ impl Channels {
         for htlc in offered {
             let hash = htlc.payment_hash160;
             let cover = if let Some(kept) = books.authorizations.get(&hash) {
-                let (authorization, flying) =
-                    authorizations.entry(hash).or_insert_with(|| (kept.clone(), self.in_flight(&hash)));
+                let (authorization, flying) = authorizations
+                    .entry(hash)
+                    .or_insert_with(|| (kept.clone(), self.in_flight_beside(channel, shown, &hash)));
                 let sum = |a: Amount| a.checked_add(htlc.amount).unwrap_or(Amount::MAX_MONEY);
                 let (in_flight, in_all) = (sum(*flying), sum(authorization.offered));
                 if terms.now >= authorization.expires {
@@ -147,16 +153,19 @@ impl Channels {
                     (*flying, authorization.offered) = (in_flight, in_all);
                     Cover::Authorized
                 }
-            } else if let Some((id, forward)) = books.given_up(channel, htlc, shown, &taken) {
+            } else if let Some((id, forward)) = books.given_up(channel, htlc, &taken, terms) {
                 taken.push(id);
-                let provisional = books.provisional(Some(&forward.incoming), terms.now, terms.window);
-                Cover::Forward {
+                let forward = Box::new(Forward { given_up: false, ..forward.clone() });
+                let cover = Cover::Forward {
                     incoming: forward.incoming,
                     incoming_cltv: forward.in_cltv,
-                    // It is among these already.
-                    provisional: provisional.checked_sub(htlc.amount).unwrap_or(Amount::ZERO),
+                    provisional: books.provisional(Some(&forward.incoming), terms.now, terms.window),
+                    again: true,
                     claims_overdue: books.passed_over(&forward.incoming),
-                }
+                };
+                changes.retain(|change| !matches!(change, Change::Forwarded { id: of, .. } if *of == id));
+                changes.push(Change::Forwarded { id, forward });
+                cover
             } else if let Some(mut forward) = self.forward(books, channel, htlc, &forwards, terms) {
                 forward.uncertain = !self.is_alone(books, &hash)
                     || offered.iter().filter(|o| o.payment_hash160 == hash).count() > 1;
@@ -175,6 +184,7 @@ impl Channels {
                     incoming: forward.incoming,
                     incoming_cltv: forward.in_cltv,
                     provisional,
+                    again: false,
                     claims_overdue: books.passed_over(&forward.incoming),
                 };
                 changes.push(Change::Forwarded { id: next, forward: Box::new(forward.clone()) });
@@ -196,6 +206,13 @@ impl Channels {
             authorization: Box::new(authorization),
         }));
         covered
+    }
+
+    /// An id that no forward has, nor one that a version may bring back.
+    fn next_forward(&self, books: &Books) -> u64 {
+        let states = self.channels.values().filter_map(|channel| channel.record.counterparty.as_ref());
+        let kept = states.filter_map(|state| state.before.as_ref()).flat_map(|before| &before.forwards);
+        kept.map(|(id, _)| id + 1).fold(books.next_forward(), u64::max)
     }
 
     /// The incoming HTLC, on another channel, that pays for an outgoing one: not used for another forward, not less,
@@ -240,6 +257,7 @@ impl Channels {
                 out_gone: None,
                 out_back: false,
                 out_paid: false,
+                given_up: false,
                 uncertain: false,
                 passed: 0,
             })
@@ -257,9 +275,16 @@ impl Channels {
 
     /// Sum of the HTLCs of a hash that we offer on the latest commitments.
     pub fn in_flight(&self, hash: &super::Hash160) -> Amount {
-        let states = self.channels.values().filter_map(|channel| channel.record.counterparty.as_ref());
+        self.in_flight_beside(&OutPoint::null(), &[], hash)
+    }
+
+    /// The same with `shown` as the HTLCs of one channel.
+    fn in_flight_beside(&self, channel: &OutPoint, shown: &[PendingHtlc], hash: &super::Hash160) -> Amount {
+        let others = self.channels.iter().filter(|(funding, _)| *funding != channel);
+        let states = others.filter_map(|(_, other)| other.record.counterparty.as_ref());
         states
             .flat_map(|state| &state.htlcs)
+            .chain(shown)
             .filter(|htlc| htlc.offered_by_us && htlc.payment_hash160 == *hash)
             .fold(Amount::ZERO, |sum, htlc| sum.checked_add(htlc.amount).unwrap_or(Amount::MAX_MONEY))
     }

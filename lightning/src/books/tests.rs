@@ -297,7 +297,7 @@ fn a_forward_needs_an_incoming_htlc_that_nothing_else_used() {
     }
     let twice = step(&mut node, 1, 400_000, &[offer(3, 50_000), offer(3, 50_000)], false);
     let (incoming, incoming_cltv, provisional) = (outpoint(78), 700_100, sat(0));
-    let forward = Cover::Forward { incoming, incoming_cltv, provisional, claims_overdue: 0 };
+    let forward = Cover::Forward { incoming, incoming_cltv, provisional, again: false, claims_overdue: 0 };
     assert_eq!(covers(&twice), [forward, Cover::Own]);
 
     approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::case::*;
 use crate::facts::{Announced, ChainFact, Facts, KnownFunding};
 use crate::fixture::*;
-use crate::update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, UnpaidForward};
+use crate::update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, Reopened, UnpaidForward};
 use crate::{Mode, Network, Policy, Profile, rules};
 
 /// Every number that limits: table, key, its least and greatest value.
@@ -148,7 +148,7 @@ fn covers() -> impl Strategy<Value = Cover> {
         1 => Just(Cover::Authorized),
         1 => Just(Cover::Beyond { value: "2 sat".into(), limit: "1 sat".into() }),
         1 => (699_990u32..700_100, 0u64..4_000_000).prop_map(|(cltv, before)| forward(cltv, before)),
-        1 => Just(Cover::Forward { incoming: outpoint(59), incoming_cltv: 700_100, provisional: sat(0), claims_overdue: 1 }),
+        1 => Just(Cover::Forward { incoming: outpoint(59), incoming_cltv: 700_100, provisional: sat(0), again: false, claims_overdue: 1 }),
         2 => Just(Cover::Own),
     ]
 }
@@ -158,6 +158,7 @@ prop_compose! {
         unexplained_outputs in prop_oneof![3 => Just(0u32), 1 => 0u32..3],
         unexplained in prop_oneof![Just(0u64), amount()],
         offered in prop::collection::vec((amount(), covers()), 0..3),
+        again in prop_oneof![3 => Just(0u64), 1 => 0u64..80_000_000],
         frozen in prop::option::weighted(0.1, Just(Frozen::MutualClose)),
         peer_balance in prop_oneof![2 => Just((0, 0)), 1 => (0u64..4_000_000, 0u64..400_000)],
         unpaid in prop::option::weighted(0.1, amount()),
@@ -173,7 +174,11 @@ prop_compose! {
         let peer_balance = (sat(peer_balance.0), sat(peer_balance.1));
         let unexplained_outflow = sat(unexplained);
         let offered = offered.collect();
-        ChannelUpdate { unexplained_outputs, unexplained_outflow, offered, frozen, peer_balance, unpaid }
+        let reopened = (again > 0).then(|| Reopened {
+            total: sat(again),
+            channels: vec![(outpoint(59), sat(again))],
+        });
+        ChannelUpdate { unexplained_outputs, unexplained_outflow, offered, frozen, peer_balance, unpaid, reopened }
     }
 }
 

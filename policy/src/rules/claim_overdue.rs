@@ -43,6 +43,7 @@ mod tests {
     fn who_is_owed_claims_brings_nothing_new() {
         let asked = spend_case(theirs(4), vec![to_stranger(5)]);
         let forward = |claims_overdue| Cover::Forward {
+            again: false,
             incoming: outpoint(59),
             incoming_cltv: 700_100,
             provisional: sat(0),

@@ -6,50 +6,77 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// The newest of fjall's log files.
 pub(super) struct Log {
     dir: PathBuf,
-    newest: Mutex<(u64, Arc<File>)>,
+    newest: Mutex<Newest>,
+}
+
+struct Newest {
+    number: u64,
+    file: File,
+    /// Why an earlier flush failed. The kernel tells of a failed write once for each open file, and may have dropped what it
+    /// could not write: no later success proves anything.
+    fault: Option<String>,
 }
 
 impl Log {
     /// Finds the newest log file in `dir`.
     pub(super) fn find(dir: &Path) -> io::Result<Self> {
-        let mut newest = None;
-        for entry in std::fs::read_dir(dir)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".jnl")?.parse::<u64>().ok());
-            newest = newest.max(number);
-        }
-        let number = newest.ok_or_else(|| io::Error::other("fjall's log file is not where it was"))?;
-        let file = Arc::new(File::open(path(dir, number))?);
-        Ok(Self { dir: dir.to_owned(), newest: Mutex::new((number, file)) })
+        let (number, file) = newest(dir)?;
+        Ok(Self { dir: dir.to_owned(), newest: Mutex::new(Newest { number, file, fault: None }) })
     }
 
-    /// Makes all that fjall has handed to the operating system by now durable.
+    /// Makes all that fjall has handed to the operating system by now durable. One at a time, and never again after it
+    /// failed.
     pub(super) fn sync(&self) -> io::Result<()> {
-        let file = {
-            let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-            // What came before a newer file began was flushed then.
-            loop {
-                match File::open(path(&self.dir, newest.0 + 1)) {
-                    Ok(next) => *newest = (newest.0 + 1, Arc::new(next)),
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => break newest.1.clone(),
-                    Err(e) => return Err(e),
-                }
-            }
-        };
-        file.sync_data()
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fault) = &newest.fault {
+            return Err(io::Error::other(format!("an earlier flush failed: {fault}")));
+        }
+        let outcome = newest.follow(&self.dir).and_then(|()| newest.file.sync_data());
+        if let Err(e) = &outcome {
+            newest.fault = Some(e.to_string());
+        }
+        outcome
     }
+}
+
+impl Newest {
+    /// Goes on to a newer file, if fjall has begun one. What came before it was flushed then.
+    fn follow(&mut self, dir: &Path) -> io::Result<()> {
+        if !path(dir, self.number).try_exists()? {
+            // It was deleted, and with it perhaps the one that came next.
+            (self.number, self.file) = newest(dir)?;
+        }
+        loop {
+            match File::open(path(dir, self.number + 1)) {
+                Ok(next) => (self.number, self.file) = (self.number + 1, next),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+fn newest(dir: &Path) -> io::Result<(u64, File)> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".jnl")?.parse::<u64>().ok());
+        newest = newest.max(number);
+    }
+    let number = newest.ok_or_else(|| io::Error::other("fjall's log file is not where it was"))?;
+    Ok((number, File::open(path(dir, number))?))
 }
 
 #[cfg(test)]
 impl Log {
     /// The number of the file that is flushed.
     pub(super) fn newest(&self) -> u64 {
-        self.newest.lock().expect("nobody panicked").0
+        self.newest.lock().expect("nobody panicked").number
     }
 }
 
@@ -76,8 +103,26 @@ mod tests {
         write(12);
         log.sync().expect("synced");
         assert_eq!(log.newest(), 12);
-        // fjall deletes what it needs no more.
-        std::fs::remove_file(path(dir.path(), 11)).expect("removed");
+        // fjall deletes what it needs no more, the oldest first.
+        for number in 9..=12 {
+            std::fs::remove_file(path(dir.path(), number)).expect("removed");
+        }
+        write(14);
         log.sync().expect("synced");
+        assert_eq!(log.newest(), 14);
+    }
+
+    #[test]
+    fn after_a_failed_flush_none_succeeds() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(path(dir.path(), 0), b"x").expect("written");
+        let log = Log::find(dir.path()).expect("found");
+        // A file of the next name that cannot be opened.
+        let next = path(dir.path(), 1);
+        std::os::unix::fs::symlink(&next, &next).expect("linked");
+        assert!(log.sync().is_err());
+        std::fs::remove_file(next).expect("removed");
+        let error = log.sync().expect_err("it failed before").to_string();
+        assert!(error.contains("an earlier flush failed"), "{error}");
     }
 }

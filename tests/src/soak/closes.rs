@@ -9,7 +9,10 @@ use rand::Rng;
 use super::{Line, Soak, Who};
 use crate::clock::until_true;
 use crate::lnd::{CommitmentType, Keys, Lnd};
-use crate::network::pend_htlc;
+use crate::network::{pend_htlc, short_id};
+
+/// What a side has to have for the HTLCs that a force close leaves pending: its reserve of 100,000 sat, and them.
+const ENOUGH: u64 = 300_000;
 
 impl Soak<'_> {
     fn take_line(&mut self) -> Line {
@@ -50,6 +53,14 @@ impl Soak<'_> {
         self.release_held()?;
         let line = self.take_line();
         let (alice, peer) = (&self.net.alice, self.node(line.peer)?);
+        // A channel that has just been opened may have nothing yet on one side.
+        for (rich, poor, balance) in [(alice, peer, "remote_balance"), (peer, alice, "local_balance")] {
+            let channel = alice.channel(&line.point)?.context("no such channel")?;
+            let has: u64 = channel[balance].as_str().context("no balance")?.parse()?;
+            if has < ENOUGH {
+                rich.pay(&poor.invoice(ENOUGH)?, Some(&short_id(rich, &line.point)?))?;
+            }
+        }
         let ours = pend_htlc(peer, alice, &line.point, 20_000)?;
         let theirs = pend_htlc(alice, peer, &line.point, 25_000)?;
         pend_htlc(alice, peer, &line.point, 15_000)?;
