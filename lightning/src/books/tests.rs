@@ -196,7 +196,7 @@ fn an_htlc_is_charged_once_and_another_of_its_kind_again() {
     assert_eq!(sats(&step(&mut node, 2, 380_000, &[htlc], false)).0, 60_000);
 }
 
-fn authorized(hash: u8, amount: u64, max_attempts: u32) -> Authorization {
+pub(super) fn authorized(hash: u8, amount: u64, max_attempts: u32) -> Authorization {
     Authorization {
         payment_hash: [hash; 32],
         amount: sat(amount),

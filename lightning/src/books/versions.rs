@@ -2,7 +2,6 @@
 
 use strongroom_policy::Cover;
 
-use super::Authorization;
 use super::tests::*;
 use crate::classify::tests::channel::*;
 use crate::fixture::*;
@@ -44,16 +43,7 @@ fn covers(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Vec<Cover>
 #[test]
 fn a_version_given_up_stays_charged() {
     let mut node = Node::with_channel(500_000);
-    let authorization = Authorization {
-        payment_hash: [3; 32],
-        amount: sat(50_000),
-        max_attempts: 1,
-        expires: NOW + 600,
-        label: String::new(),
-        created: NOW,
-        offered: sat(0),
-    };
-    node.authorize(authorization, NOW);
+    node.authorize(authorized(3, 50_000, 1), NOW);
     approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
     approve(&mut node, 1, 500_000, &[]);
     // The peer has both versions: another HTLC of the hash, on whatever channel, is another attempt.
@@ -225,16 +215,7 @@ fn only_what_was_given_up_is_offered_again() {
 #[test]
 fn a_version_given_up_is_not_in_flight_beside_the_other() {
     let mut node = Node::with_channel(500_000);
-    let authorization = Authorization {
-        payment_hash: [3; 32],
-        amount: sat(50_000),
-        max_attempts: 2,
-        expires: NOW + 600,
-        label: String::new(),
-        created: NOW,
-        offered: sat(0),
-    };
-    node.authorize(authorization, NOW);
+    node.authorize(authorized(3, 50_000, 2), NOW);
     approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
     let later = Htlc { cltv: 700_001, ..offer(3, 50_000) };
     assert_eq!(covers(&mut node, 1, 450_000, &[later]), [Cover::Authorized]);
