@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use bitcoin::OutPoint;
 use strongroom_policy::Reopened;
 
-use super::settle::version;
+use super::settle::change;
 use super::step::Terms;
 use super::{Books, Forward};
 use crate::channels::{Before, Change, PendingHtlc};
@@ -37,24 +37,26 @@ impl Books {
         }
     }
 
-    /// Marks the forwards of outgoing HTLCs that only a version has shown which lnd gives up now.
-    pub(super) fn give_up(&self, channel: &OutPoint, dropped: &[&PendingHtlc], changes: &mut Vec<Change>) {
+    /// Marks the forwards of outgoing HTLCs that only a version has shown which lnd gives up now; those that the commitment
+    /// before shows, which are `shown`, are older.
+    pub(super) fn give_up(
+        &self,
+        channel: &OutPoint,
+        shown: &[PendingHtlc],
+        dropped: &[&PendingHtlc],
+        changes: &mut Vec<Change>,
+    ) {
         let mut taken: Vec<u64> = Vec::new();
         for htlc in dropped {
-            // The version made them, so they are the last of their kind.
-            let found = self.forwards.iter().rev().find(|(id, forward)| {
-                forward.is_out() && !forward.given_up && forward.offers(channel, htlc) && !taken.contains(id)
+            let older = shown.iter().filter(|other| other.is_same(htlc)).count();
+            let offering = self.forwards.iter().filter(|(_, forward)| {
+                forward.is_out() && !forward.given_up && forward.offers(channel, htlc)
             });
-            let Some((id, forward)) = found else { continue };
+            let Some((id, forward)) = offering.skip(older).find(|(id, _)| !taken.contains(id)) else {
+                continue;
+            };
             taken.push(*id);
-            match version(changes, *id) {
-                Some(Change::Forwarded { forward, .. }) => forward.given_up = true,
-                Some(_) => {}
-                None => {
-                    let forward = Box::new(Forward { given_up: true, ..forward.clone() });
-                    changes.push(Change::Forwarded { id: *id, forward });
-                }
-            }
+            change(changes, *id, forward, |forward| forward.given_up = true);
         }
     }
 

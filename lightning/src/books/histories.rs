@@ -1,12 +1,14 @@
 //! Random lives of two channels: what is recognised and booked, against a model that knows what really happened.
 
+mod model;
+
 use std::collections::HashMap;
 
-use bitcoin::Transaction;
 use bitcoin::hex::DisplayHex as _;
 use proptest::prelude::*;
 use strongroom_policy::{ChannelUpdate, Cover};
 
+use self::model::{Event, Fate, Forwarded, Model, RESERVE, Sent, TWINS};
 use super::Terms;
 use super::tests::{Htlc, hash160};
 use crate::channels::{ChannelView, HtlcView};
@@ -15,197 +17,6 @@ use crate::fixture::*;
 
 const NOW: u64 = 1_700_000_000;
 const WINDOW: u64 = 86_400;
-
-/// Below this an HTLC has no output.
-const DUST: u64 = 354;
-
-/// What either side keeps.
-const RESERVE: u64 = 10_000;
-
-/// HTLCs of ours that are alike, as the parts of a payment may be.
-const TWINS: u8 = 9;
-
-/// An HTLC as its channel's ends know it.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    id: u32,
-    by_us: bool,
-    hash: u8,
-    msat: u64,
-    cltv: u32,
-}
-
-impl Sent {
-    fn sat(&self) -> u64 {
-        self.msat / 1_000
-    }
-
-    fn visible(&self) -> bool {
-        self.sat() >= DUST
-    }
-
-    fn shown(&self) -> Htlc {
-        Htlc { by_us: self.by_us, hash: self.hash, amount: self.sat(), cltv: self.cltv }
-    }
-
-    fn view(&self) -> HtlcView {
-        HtlcView {
-            offered_by_us: self.by_us,
-            amount: sat(self.sat()),
-            payment_hash160: hash160(self.hash),
-            cltv_expiry: self.cltv,
-        }
-    }
-}
-
-/// What happens to a channel between two commitments.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Add { by_us: bool, hash: u8, msat: u64 },
-    Settle(usize),
-    Fail(usize),
-    Rate(u64),
-}
-
-/// One channel. Balances are in millisatoshi, before the commitment's fee.
-#[derive(Clone, Debug)]
-struct Model {
-    funded_by_us: bool,
-    ours: u64,
-    theirs: u64,
-    /// Satoshi for 1,000 weight units.
-    rate: u64,
-    number: u64,
-    htlcs: Vec<Sent>,
-}
-
-/// A forward as it really is.
-#[derive(Clone, Copy, Debug)]
-struct Forwarded {
-    incoming: u32,
-    outgoing: u32,
-    amount: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Settled,
-    Failed,
-}
-
-impl Model {
-    fn fee(&self) -> u64 {
-        let visible = self.htlcs.iter().filter(|htlc| htlc.visible()).count() as u64;
-        (1_124 + 172 * visible) * self.rate / 1_000
-    }
-
-    /// Our output and the peer's, satoshi.
-    fn balances(&self) -> (u64, u64) {
-        let paid = 660 + self.fee();
-        let (ours, theirs) = (self.ours / 1_000, self.theirs / 1_000);
-        if self.funded_by_us { (ours - paid, theirs) } else { (ours, theirs - paid) }
-    }
-
-    /// Whether both sides keep their reserve, and room for the fee of one HTLC more.
-    fn is_sound(&self) -> bool {
-        let paid = 660 + self.fee() + self.rate;
-        let (ours, theirs) = if self.funded_by_us { (paid, 0) } else { (0, paid) };
-        self.ours >= (RESERVE + ours) * 1_000 && self.theirs >= (RESERVE + theirs) * 1_000
-    }
-
-    fn commitment(&self, node: &Node) -> Transaction {
-        let (ours, theirs) = self.balances();
-        let mut outputs = node.anchors().to_vec();
-        outputs.extend(self.shown().iter().map(|htlc| htlc.output(node)));
-        outputs.push(pays(ours, &node.to_remote()));
-        outputs.push(pays(theirs, &delayed_script(self.number)));
-        numbered(node.funding_outpoint(), self.number, outputs)
-    }
-
-    fn shown(&self) -> Vec<Htlc> {
-        self.htlcs.iter().filter(|htlc| htlc.visible()).map(Sent::shown).collect()
-    }
-
-    /// Takes the events in that can be; answers what of our balance went where no HTLC's output shows it, in
-    /// millisatoshi, less what came to us, and the HTLCs that ended.
-    fn happen(&mut self, events: &[Event], next: &mut u32) -> (i64, Vec<(Sent, Fate)>) {
-        let committed = self.htlcs.clone();
-        let mut gone = Vec::new();
-        let mut lost = 0;
-        for event in events {
-            let before = self.clone();
-            let mut change = 0;
-            match *event {
-                Event::Rate(rate) => self.rate = rate,
-                Event::Add { by_us, hash, msat } => {
-                    let side = if by_us { &mut self.ours } else { &mut self.theirs };
-                    let Some(left) = side.checked_sub(msat) else { continue };
-                    *side = left;
-                    *next += 1;
-                    let hash = if hash == TWINS && !by_us { 0 } else { hash };
-                    let cltv = if hash == TWINS { 690_000 } else { 700_000 + *next };
-                    let htlc = Sent { id: *next, by_us, hash, msat, cltv };
-                    change = self.unseen(&htlc, None);
-                    self.htlcs.push(htlc);
-                }
-                Event::Settle(at) | Event::Fail(at) => {
-                    // Only what both sides have committed to is ever removed.
-                    let there: Vec<_> = committed
-                        .iter()
-                        .filter(|htlc| self.htlcs.iter().any(|other| other.id == htlc.id))
-                        .collect();
-                    let Some(htlc) = there.get(at % there.len().max(1)).copied().copied() else { continue };
-                    let fate = if matches!(event, Event::Settle(_)) { Fate::Settled } else { Fate::Failed };
-                    let to_us = htlc.by_us == (fate == Fate::Failed);
-                    if to_us {
-                        self.ours += htlc.msat
-                    } else {
-                        self.theirs += htlc.msat
-                    }
-                    self.htlcs.retain(|other| other.id != htlc.id);
-                    change = self.unseen(&htlc, Some(fate));
-                    gone.push((htlc, fate));
-                }
-            }
-            if !self.is_sound() || self.htlcs.len() > 8 {
-                if matches!(event, Event::Settle(_) | Event::Fail(_)) {
-                    gone.pop();
-                }
-                *self = before;
-                continue;
-            }
-            lost += change;
-        }
-        self.number += 1;
-        (lost, gone)
-    }
-
-    /// What it becomes by the events.
-    fn after(mut self, events: &[Event], mut next: u32) -> Self {
-        self.happen(events, &mut next);
-        self
-    }
-
-    /// What one event takes from our balance, or adds, with no HTLC output to show for it. Who pays the fee has all
-    /// dust in it: it leaves us when the fee's other part comes back to the peer.
-    fn unseen(&self, htlc: &Sent, fate: Option<Fate>) -> i64 {
-        let msat = htlc.msat.cast_signed();
-        if htlc.visible() {
-            let credited =
-                matches!((htlc.by_us, fate), (true, Some(Fate::Failed)) | (false, Some(Fate::Settled)));
-            return if credited { -(msat / 1_000 * 1_000) } else { 0 };
-        }
-        match (self.funded_by_us, htlc.by_us, fate) {
-            (false, true, None) | (true, true, Some(Fate::Settled)) | (true, false, Some(Fate::Failed)) => {
-                msat
-            }
-            (true, false, None) | (false, true, Some(Fate::Failed)) | (false, false, Some(Fate::Settled)) => {
-                -msat
-            }
-            _ => 0,
-        }
-    }
-}
 
 /// Two channels, the node that signs, and what really is.
 struct World {

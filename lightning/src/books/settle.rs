@@ -121,14 +121,7 @@ impl Books {
     /// HTLCs of the hash can be taken for each other from now on.
     pub(super) fn doubt(&self, hash: &Hash160, changes: &mut Vec<Change>) {
         for (id, forward) in self.forwards.iter().filter(|(_, forward)| forward.payment_hash160 == *hash) {
-            match version(changes, *id) {
-                Some(Change::Forwarded { forward, .. }) => forward.uncertain = true,
-                Some(_) => {}
-                None => {
-                    let forward = Box::new(Forward { uncertain: true, ..forward.clone() });
-                    changes.push(Change::Forwarded { id: *id, forward });
-                }
-            }
+            change(changes, *id, forward, |forward| forward.uncertain = true);
         }
     }
 
@@ -145,11 +138,11 @@ impl Books {
         htlc: &PendingHtlc,
         taken: &[u64],
     ) -> Option<(u64, &Forward)> {
-        let mut left = self.forwards.iter().filter(|(id, _)| !taken.contains(id));
-        let found = left.find(|(_, forward)| match side {
+        let of = |forward: &Forward| match side {
             Side::Incoming => !forward.in_gone && forward.consumes(channel, htlc),
             Side::Offered => forward.is_out() && !forward.given_up && forward.offers(channel, htlc),
-        });
+        };
+        let found = self.forwards.iter().find(|(id, forward)| of(forward) && !taken.contains(id));
         found.map(|(id, forward)| (*id, forward))
     }
 }
@@ -177,8 +170,21 @@ impl Before {
     }
 }
 
+/// Changes a forward further; one that is closed by then stays so.
+pub(super) fn change(changes: &mut Vec<Change>, id: u64, now: &Forward, make: impl FnOnce(&mut Forward)) {
+    match version(changes, id) {
+        Some(Change::Forwarded { forward, .. }) => make(forward),
+        Some(_) => {}
+        None => {
+            let mut forward = Box::new(now.clone());
+            make(&mut forward);
+            changes.push(Change::Forwarded { id, forward });
+        }
+    }
+}
+
 /// What becomes of a forward by `changes`, if anything.
-pub(super) fn version(changes: &mut [Change], id: u64) -> Option<&mut Change> {
+fn version(changes: &mut [Change], id: u64) -> Option<&mut Change> {
     changes.iter_mut().find(|change| is_of(change, id))
 }
 

@@ -7,6 +7,7 @@ use bitcoin::{Amount, OutPoint};
 use strongroom_policy::case::{Spend, SpendAsk};
 use strongroom_policy::{ChannelUpdate, Cover, OfferedHtlc};
 
+use super::settle::change;
 use super::{Books, Forward};
 use crate::channels::{Before, Change, Channels, CounterpartyState, HtlcAnswers, Learned, PendingHtlc};
 
@@ -93,7 +94,7 @@ impl Channels {
         let charged = version.map_or(&[][..], |version| &version.htlcs);
         if version.is_some() {
             let dropped = without(charged, &[shown, &after.htlcs], true);
-            books.give_up(channel, &dropped, &mut changes);
+            books.give_up(channel, shown, &dropped, &mut changes);
             step.update.reopened = self.books.reopened(books, terms);
         }
         let offered = without(&after.htlcs, &[shown, charged], true);
@@ -155,17 +156,14 @@ impl Channels {
                 }
             } else if let Some((id, forward)) = books.given_up(channel, htlc, &taken, terms) {
                 taken.push(id);
-                let forward = Box::new(Forward { given_up: false, ..forward.clone() });
-                let cover = Cover::Forward {
+                change(changes, id, forward, |forward| forward.given_up = false);
+                Cover::Forward {
                     incoming: forward.incoming,
                     incoming_cltv: forward.in_cltv,
                     provisional: books.provisional(Some(&forward.incoming), terms.now, terms.window),
                     again: true,
                     claims_overdue: books.passed_over(&forward.incoming),
-                };
-                changes.retain(|change| !matches!(change, Change::Forwarded { id: of, .. } if *of == id));
-                changes.push(Change::Forwarded { id, forward });
-                cover
+                }
             } else if let Some(mut forward) = self.forward(books, channel, htlc, &forwards, terms) {
                 forward.uncertain = !self.is_alone(books, &hash)
                     || offered.iter().filter(|o| o.payment_hash160 == hash).count() > 1;

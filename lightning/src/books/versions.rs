@@ -220,3 +220,13 @@ fn a_version_given_up_is_not_in_flight_beside_the_other() {
     let later = Htlc { cltv: 700_001, ..offer(3, 50_000) };
     assert_eq!(covers(&mut node, 1, 450_000, &[later]), [Cover::Authorized]);
 }
+
+/// The HTLC given up was our own beside the forward's, which goes on as before.
+#[test]
+fn a_twin_given_up_leaves_the_forward_where_it_is() {
+    let mut node = forwarding();
+    approve(&mut node, 2, 400_000, &[offer(3, 50_000), offer(3, 50_000)]);
+    approve(&mut node, 2, 450_000, &[offer(3, 50_000)]);
+    let again = covers(&mut node, 3, 400_000, &[offer(3, 50_000), offer(3, 50_000)]);
+    assert!(matches!(again[..], [Cover::Own]), "{again:?}");
+}

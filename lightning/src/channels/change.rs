@@ -70,11 +70,14 @@ impl Learned {
     /// Both lessons, this one first. What both say of a channel is said once, as the other has it.
     pub fn and(mut self, other: Self) -> Self {
         for change in other.changes {
-            let of = |same: &&mut Change| match (&change, &**same) {
-                (Change::Channel(new), Change::Channel(old)) => new.funding == old.funding,
-                _ => false,
+            let same = match &change {
+                Change::Channel(new) => self
+                    .changes
+                    .iter_mut()
+                    .find(|same| matches!(same, Change::Channel(old) if old.funding == new.funding)),
+                _ => None,
             };
-            match self.changes.iter_mut().find(of) {
+            match same {
                 Some(same) => *same = change,
                 None => self.changes.push(change),
             }

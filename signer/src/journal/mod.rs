@@ -114,7 +114,11 @@ impl Journal {
 
     /// Hands a request in; the decision comes by its `reply`.
     pub fn decide<T: Subject>(&self, asked: Asked<T>) -> Result<(), Refusal> {
-        self.queue.try_send(T::into_job(asked)).map_err(|e| match e {
+        self.hand_in(T::into_job(asked))
+    }
+
+    fn hand_in(&self, job: Job) -> Result<(), Refusal> {
+        self.queue.try_send(job).map_err(|e| match e {
             TrySendError::Full(_) => Refusal::Busy { limit: self.max_queue },
             TrySendError::Disconnected(_) => Refusal::Sealed("the journal is closing".to_owned()),
         })
@@ -184,8 +188,7 @@ impl Journal {
     /// Waits until all that is recorded by now is durable.
     pub async fn flushed(&self) -> Result<(), Refusal> {
         let (record, wake) = Durability::flush();
-        let closed = |_| Refusal::Sealed("the journal is closed or crowded".to_owned());
-        self.queue.try_send(Job::Flushed(wake)).map_err(closed)?;
+        self.hand_in(Job::Flushed(wake))?;
         record.wait().await
     }
 
@@ -198,10 +201,7 @@ impl Journal {
 
     /// Asks about channels or payments, or authorises one.
     pub fn ask(&self, inquiry: Inquiry) -> Result<(), Refusal> {
-        self.queue.try_send(Job::Ask(inquiry)).map_err(|e| match e {
-            TrySendError::Full(_) => Refusal::Busy { limit: self.max_queue },
-            TrySendError::Disconnected(_) => Refusal::Sealed("the journal is closing".to_owned()),
-        })
+        self.hand_in(Job::Ask(inquiry))
     }
 
     /// The same, on a thread that may block. `None` while the queue is full; `Err` when the thread is gone.
