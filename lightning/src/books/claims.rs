@@ -90,7 +90,7 @@ fn go_on(node: &mut Node, number: u64, now: u64, htlcs: &[Htlc]) {
     node.approve_step(&request, at(now));
 }
 
-fn overdue(node: &Node, now: u64) -> u64 {
+pub(super) fn overdue(node: &Node, now: u64) -> u64 {
     let claims = node.channels.overdue_claims(now, WINDOW, 600);
     let sum = claims.iter().map(|claim| claim.amount.to_sat()).sum();
     let views = node.channels.views(now, WINDOW, 600);

@@ -2,6 +2,7 @@
 
 use strongroom_policy::Cover;
 
+use super::claims::overdue;
 use super::tests::*;
 use crate::classify::tests::channel::*;
 use crate::fixture::*;
@@ -161,6 +162,8 @@ fn twins_that_are_paid_at_once_end_a_forward_each() {
     let again = paid_then_offered(&mut node, 2, 400_000, &twins);
     assert!(matches!(again[..], [Cover::Own, Cover::Own]), "{again:?}");
     assert_eq!(provisional(&node), 100_000);
+    // Both claims are owed.
+    assert_eq!(overdue(&node, NOW + 600), 102_000);
 }
 
 /// Its incoming HTLC is claimed, its outgoing one paid, and then the claim is taken back by another version.
