@@ -13,8 +13,9 @@ const SCHNORR: usize = 1 + 64;
 const PREIMAGE: usize = 1 + 32;
 const COUNT: usize = 1;
 
-/// Weight with estimated witnesses. For inputs that others sign, or that carry other scripts than a channel's, the
-/// smallest witness that can open them is taken: too small a weight only makes a fee rate look higher.
+/// Weight with estimated witnesses. Of an input that is not to be signed now the script is not shown: a P2WSH output counts
+/// as an HTLC, the heaviest of a channel's, since lnd joins a hundred of them and asks for one signature at a time; of the
+/// rest the smallest witness that can open them is taken: too small a weight only makes a fee rate look higher.
 pub fn estimate(request: &SignRequest) -> Weight {
     let transaction = request.transaction();
     let mut signed = request.to_sign().iter().peekable();
@@ -24,7 +25,7 @@ pub fn estimate(request: &SignRequest) -> Weight {
         .enumerate()
         .map(|(index, spent)| match signed.next_if(|to_sign| to_sign.index == index) {
             Some(to_sign) => witness(to_sign),
-            None => least_witness(&spent.output.script_pubkey),
+            None => unseen_witness(&spent.output.script_pubkey),
         })
         .sum();
     // Nested inputs carry a script_sig, which the unsigned transaction lacks.
@@ -38,6 +39,16 @@ pub fn estimate(request: &SignRequest) -> Weight {
 pub(crate) const WALLET_WITNESS: usize = COUNT + SIGNATURE + KEY;
 /// Witness of a 2-of-2, whose script has 71 bytes (BOLT 3).
 pub(crate) const FUNDING_WITNESS: usize = COUNT + 1 + 2 * SIGNATURE + 1 + 71;
+
+/// Witness of a second-level HTLC transaction with a preimage, whose script has 142 bytes (BOLT 3, anchors).
+const HTLC_WITNESS: usize = COUNT + 1 + 2 * SIGNATURE + PREIMAGE + 1 + 142;
+
+/// Weight of a commitment with anchors and so many outputs beside them, P2WSH each.
+pub(crate) fn commitment(outputs: usize) -> Weight {
+    // The outputs' count takes three bytes at most, as BOLT 3 reckons.
+    let base = 4 + 1 + (36 + 1 + 4) + 3 + 43 * (2 + outputs) + 4;
+    Weight::from_wu_usize(base * 4 + 2 + FUNDING_WITNESS)
+}
 
 /// Weight, in whole virtual bytes, of a transaction not made yet: one input, and outputs to these scripts.
 pub(crate) fn foreseen<'a>(scripts: impl Iterator<Item = &'a Script>, witness: usize) -> Weight {
@@ -77,8 +88,14 @@ fn witness(to_sign: &ToSign) -> usize {
     }
 }
 
-fn least_witness(script_pubkey: &Script) -> usize {
-    if script_pubkey.is_p2tr() { COUNT + SCHNORR } else { COUNT + SIGNATURE + KEY }
+fn unseen_witness(script_pubkey: &Script) -> usize {
+    if script_pubkey.is_p2wsh() {
+        HTLC_WITNESS
+    } else if script_pubkey.is_p2tr() {
+        COUNT + SCHNORR
+    } else {
+        COUNT + SIGNATURE + KEY
+    }
 }
 
 fn length(bytes: usize) -> usize {

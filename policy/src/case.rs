@@ -85,8 +85,11 @@ pub struct SpendAsk {
     pub inputs: Vec<InputFact>,
     /// Every output, in order.
     pub outputs: Vec<OutputFact>,
-    /// Weight with estimated witnesses for the inputs not yet signed.
+    /// Weight with estimated witnesses for the inputs not yet signed, and with the commitments that it bumps.
     pub weight: Weight,
+    /// What a closing transaction brings home: the channels' outputs that it certainly spends, and what is ours in the
+    /// commitments whose anchor it spends. Zero where nothing is closed.
+    pub claimed: Amount,
 }
 
 impl SpendAsk {

@@ -1,7 +1,7 @@
 //! Which rules a decision stands on, by the kind of what was asked. A rule that is not asked of a kind, or that the
 //! policy in force leaves nothing to refuse, is no check that passed.
 
-use crate::file::{MessageKindName, Mode, PeerMode, UnprovenSecondLevel};
+use crate::file::{MessageKindName, Mode, PeerMode};
 use crate::key_group::KeyGroup;
 use crate::kind::Kind;
 use crate::policy::Policy;
@@ -58,8 +58,6 @@ const FEES: &[Kind] = &[
     Kind::Justice,
     Kind::UnknownSpend,
 ];
-const OUTFLOWS: &[Kind] =
-    &[Kind::Onchain, Kind::CounterpartyCommitment, Kind::HolderCommitment, Kind::HolderHtlc];
 const OPENS: &[Kind] = &[Kind::Onchain, Kind::CounterpartyCommitment, Kind::HolderCommitment];
 const COMMITMENTS: &[Kind] = &[Kind::CounterpartyCommitment, Kind::HolderCommitment];
 const COLLECTING: &[Kind] = &[
@@ -88,9 +86,14 @@ fn kinds(tag: Tag) -> &'static [Kind] {
         "unknown-spend" => &[Kind::UnknownSpend],
         "spend-key" | "sighash" | "taproot" | "input-evidence" | "fee-cap" => SPENDS,
         "amount-conflict" => IN_LEDGER,
-        "outflow-per-transaction" | "outflow-window" => OUTFLOWS,
         "fee-rate" | "fee-window" => FEES,
-        "chain-current" | "channel-capacity" | "channels-total" | "unnamed-total" | "tier" => OPENS,
+        "outflow-per-transaction"
+        | "outflow-window"
+        | "chain-current"
+        | "channel-capacity"
+        | "channels-total"
+        | "unnamed-total"
+        | "tier" => OPENS,
         "funding-reservation" | "unmatched-funding" | "psbt-funding" => &[Kind::Onchain],
         "channel-known" => &[Kind::CounterpartyHtlc, Kind::MutualClose, Kind::HolderCommitment],
         "commitment-fee" => COMMITMENTS,
@@ -138,17 +141,12 @@ impl Policy {
     fn is_idle(&self, tag: Tag, kind: Kind, followed: bool) -> bool {
         let file = &self.file;
         let keys = file.ecdh.keys.get_ref();
-        let second_level = file.closing.unproven_second_level;
         match (tag.0, kind) {
             ("chain-current", _) => !followed && !file.chain.required,
             ("tier", _) => file.channels.require_tier <= Tier::T0,
             ("peer-listed", _) => file.peers.mode == PeerMode::Any,
             ("psbt-funding", _) => !file.channels.require_psbt_funding,
             ("taproot", _) => file.taproot.channels && file.taproot.wallet_scripts,
-            ("outflow-per-transaction" | "outflow-window", Kind::HolderHtlc) => {
-                second_level == UnprovenSecondLevel::Refuse
-            }
-            ("closing-destination", Kind::HolderHtlc) => second_level == UnprovenSecondLevel::CountAsOutflow,
             // Of tagged messages the tag is looked at too.
             ("message-kind", _) if kind != Kind::Tagged => {
                 file.messages.kinds.iter().any(|name| Some(*name) == message_name(kind))

@@ -3,21 +3,50 @@
 use bitcoin::Amount;
 
 use crate::case::{Spend, SpendAsk};
-use crate::file::FeeLimits;
 use crate::policy::Policy;
 
 /// Value of an anchor output (BOLT 3).
 pub(crate) const ANCHOR: Amount = Amount::from_sat(330);
 
-/// The fee limits that a spend is held to, with their table's name; `None` where the fee is not ours or has its
-/// own rule.
-pub(crate) fn limits<'a>(policy: &'a Policy, ask: &SpendAsk) -> Option<(&'static str, &'a FeeLimits)> {
-    let fees = &policy.file.fees;
+/// What a spend's fee is held to.
+pub(crate) struct Limits {
+    /// Table of the policy file.
+    pub(crate) table: &'static str,
+    /// Most for the transaction.
+    pub(crate) most: Amount,
+    /// Highest feerate in sat/vB.
+    pub(crate) rate: u64,
+    /// Most for the window.
+    pub(crate) window: Amount,
+}
+
+/// The fee limits that a spend of this fee is held to; `None` where the fee is not ours or has its own rule.
+///
+/// A closing transaction may spend a share of what it claims, however many claims it joins. So all of them together leave
+/// us the rest of what is claimed, and what claims nothing burns nothing by them. What exceeds the share, as a claim does
+/// that is worth less than its fee, is held to the limits of wallet spends: those hold for any spend at least.
+pub(crate) fn limits(policy: &Policy, ask: &SpendAsk, fee: Amount) -> Option<Limits> {
+    let (wallet, closing) = (&policy.file.fees.wallet, &policy.file.fees.closing);
+    let any = Limits {
+        table: "fees.wallet",
+        most: wallet.max_per_transaction_sat.amount(),
+        rate: wallet.max_rate_sat_per_vb.sat_per_vb(),
+        window: wallet.max_in_window_sat.amount(),
+    };
     match ask.spend {
-        Spend::Onchain if bumps_anchor(ask) => Some(("fees.closing", &fees.closing)),
-        Spend::Onchain | Spend::Unknown { .. } => Some(("fees.wallet", &fees.wallet)),
+        Spend::Onchain | Spend::Unknown { .. } => Some(any),
         Spend::HolderHtlc { .. } | Spend::MutualClose { .. } | Spend::Sweep(_) | Spend::Justice => {
-            Some(("fees.closing", &fees.closing))
+            let share = closing.max_share_per_mille.of(ask.claimed);
+            let most = share.max(any.most);
+            if fee > share {
+                return Some(Limits { most, ..any });
+            }
+            Some(Limits {
+                table: "fees.closing",
+                most,
+                rate: closing.max_rate_sat_per_vb.sat_per_vb().max(any.rate),
+                window: closing.max_in_window_sat.amount().max(any.window),
+            })
         }
         Spend::CounterpartyCommitment { .. }
         | Spend::HolderCommitment { .. }
@@ -43,40 +72,37 @@ pub(crate) fn counts(ask: &SpendAsk) -> bool {
     }
 }
 
-/// Whether wallet coins bump a commitment's fee by its anchor. LND asks for the anchor's and the wallet's signatures
-/// apart; the second looks like any wallet spend, but its fee pays for the commitment too.
-fn bumps_anchor(ask: &SpendAsk) -> bool {
-    ask.inputs
-        .iter()
-        .any(|input| input.amount == ANCHOR && input.evidence.is_proof() && input.script_pubkey.is_p2wsh())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Evidence;
     use crate::fixture::*;
 
-    fn class(ask: &SpendAsk) -> &'static str {
-        limits(&cautious(), ask).expect("a wallet spend has limits").0
+    fn held_to(kind: Spend, claimed: u64, fee: u64) -> (&'static str, u64, u64, u64) {
+        let ask = SpendAsk { claimed: sat(claimed), ..spend(kind, vec![to_us(1)]) };
+        let limits = limits(&cautious(), &ask, sat(fee)).expect("limits");
+        (limits.table, limits.most.to_sat(), limits.rate, limits.window.to_sat())
     }
 
     #[test]
-    fn only_a_proven_anchor_makes_a_wallet_spend_a_bump() {
-        let mut ask = spend(Spend::Onchain, vec![to_us(1)]);
-        let mut anchor = input(50, 330);
-        anchor.script_pubkey = wsh(50);
-        for other in [
-            crate::InputFact { amount: sat(331), ..anchor.clone() },
-            crate::InputFact { evidence: Evidence::Claimed, ..anchor.clone() },
-            crate::InputFact { script_pubkey: wpkh(50), ..anchor.clone() },
-        ] {
-            ask.inputs.truncate(1);
-            ask.inputs.push(other);
-            assert_eq!(class(&ask), "fees.wallet");
+    fn what_claims_too_little_is_held_as_any_spend() {
+        let any = |most| ("fees.wallet", most, 300, 5_000_000);
+        for claimed in [0, 1_000, 1_000_000] {
+            // A wallet spend has no claims.
+            assert_eq!(held_to(Spend::Onchain, claimed, 1), any(200_000));
+            for kind in
+                [our_htlc(), Spend::Justice, Spend::Sweep(crate::SweepOf::Anchor), mutual_close(5, false)]
+            {
+                assert_eq!(held_to(kind, claimed, claimed / 2 + 1), any((claimed / 2).max(200_000)));
+            }
         }
-        ask.inputs[1] = anchor;
-        assert_eq!(class(&ask), "fees.closing");
+    }
+
+    #[test]
+    fn a_closing_transaction_may_spend_its_share_however_large() {
+        for claimed in [2, 1_000, 16_000_000, 100_000_000] {
+            let held = held_to(our_htlc(), claimed, claimed / 2);
+            assert_eq!(held, ("fees.closing", (claimed / 2).max(200_000), 1_200, 250_000_000));
+        }
     }
 
     #[test]

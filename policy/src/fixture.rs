@@ -151,6 +151,13 @@ pub(crate) fn spend(spend: Spend, outputs: Vec<OutputFact>) -> SpendAsk {
         inputs[0].amount = sat(330);
         inputs.push(input(41, paid + 670));
     }
+    // What a closing transaction of one input claims is that input; an anchor's bump, what it brings home.
+    let claimed = match spend {
+        Spend::HolderHtlc { .. } | Spend::MutualClose { .. } | Spend::Sweep(_) | Spend::Justice => {
+            sat(paid + 1_000)
+        }
+        _ => Amount::ZERO,
+    };
     SpendAsk {
         txid: Txid::from_byte_array([77; 32]),
         spend,
@@ -158,6 +165,7 @@ pub(crate) fn spend(spend: Spend, outputs: Vec<OutputFact>) -> SpendAsk {
         inputs,
         outputs,
         weight: Weight::from_wu(600),
+        claimed,
     }
 }
 

@@ -4,7 +4,6 @@ use bitcoin::Amount;
 
 use crate::case::{Destination, OutputFact, Spend, SpendAsk};
 use crate::facts::{Facts, KnownFunding};
-use crate::file::UnprovenSecondLevel;
 use crate::policy::Policy;
 use crate::words::sum;
 
@@ -40,8 +39,7 @@ pub(crate) fn unmatched_fundings<'a>(
     })
 }
 
-/// What the transaction pays to strangers: on-chain, by a push at a channel's opening, or (if the policy lets it) by
-/// a second-level output that cannot be shown to be ours.
+/// What the transaction pays to strangers: on-chain, or by a push at a channel's opening.
 pub(crate) fn outflow(policy: &Policy, ask: &SpendAsk, facts: &Facts) -> Amount {
     match ask.spend {
         Spend::Onchain => {
@@ -53,10 +51,6 @@ pub(crate) fn outflow(policy: &Policy, ask: &SpendAsk, facts: &Facts) -> Amount 
                 ask.outputs.iter().filter(|output| to_stranger(policy, output)).map(|output| output.amount);
             sum(pushed.chain(paid))
         }
-        Spend::HolderHtlc { .. } => match policy.file.closing.unproven_second_level {
-            UnprovenSecondLevel::CountAsOutflow => sum(unproven(policy, ask).map(|output| output.amount)),
-            UnprovenSecondLevel::Refuse => Amount::ZERO,
-        },
         // The first commitment of a channel that we funded. What it pays to others than us was pushed.
         Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } if !facts.channel_known => {
             let ours = |output: &&OutputFact| {
@@ -71,7 +65,7 @@ pub(crate) fn outflow(policy: &Policy, ask: &SpendAsk, facts: &Facts) -> Amount 
 
 /// Outputs of a closing transaction that are neither our wallet's nor on the allowlist; for second-level
 /// transactions a channel's own output is fine too.
-pub(crate) fn unproven<'a>(policy: &'a Policy, ask: &'a SpendAsk) -> impl Iterator<Item = &'a OutputFact> {
+pub(crate) fn elsewhere<'a>(policy: &'a Policy, ask: &'a SpendAsk) -> impl Iterator<Item = &'a OutputFact> {
     let second_level = matches!(ask.spend, Spend::HolderHtlc { .. });
     ask.outputs.iter().filter(move |output| match output.to {
         Destination::OwnWallet(_) => false,

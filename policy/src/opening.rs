@@ -106,6 +106,7 @@ impl Opening {
             inputs: vec![input],
             outputs: vec![output],
             weight: Weight::ZERO,
+            claimed: Amount::ZERO,
         }
     }
 }

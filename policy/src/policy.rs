@@ -119,9 +119,10 @@ impl Policy {
         self.file.payments.max_unexplained_in_window_sat.amount()
     }
 
-    /// Rules that report only, in the order of [`rules::ALL`].
+    /// Rules that report only though they could refuse, in the order of [`rules::ALL`].
     pub fn observed_rules(&self) -> Vec<Tag> {
-        self.rules().filter(|(_, mode)| *mode == Mode::Observe).map(|(rule, _)| rule.tag).collect()
+        let observed = self.rules().filter(|(rule, mode)| *mode == Mode::Observe && !rule.is_alarm());
+        observed.map(|(rule, _)| rule.tag).collect()
     }
 
     /// Every rule with its mode.
@@ -150,6 +151,11 @@ fn modes(file: &PolicyFile, at: &Places) -> Result<Vec<Mode>, PolicyError> {
                     format!("given no {:?}; allowed: every rule as \"enforce\" or \"observe\"", rule.tag.0);
                 return Err(at.error(file.rules.span(), problem));
             };
+            if *mode.get_ref() == Mode::Enforce && rule.is_alarm() {
+                let problem =
+                    "given \"enforce\"; allowed: \"observe\", since this rule tells and never refuses";
+                return Err(at.error(mode.span(), problem.to_owned()));
+            }
             if *mode.get_ref() == Mode::Observe && rule.protects_money && !network.is_local() {
                 let problem = format!(
                     "given \"observe\" on {network}; allowed: \"enforce\", since this rule protects money"

@@ -1,8 +1,20 @@
 //! Our own second-level HTLC transactions, after a force close.
+//!
+//! lnd's sweeper pairs each HTLC input with the output of the same index, and puts HTLCs of several channels into one
+//! transaction, with other sweeps and with wallet coins and their change. So each output is held to what its own input
+//! allows, whichever input is being signed:
+//!
+//! - Opposite an HTLC on any commitment of ours, a P2WSH output of at most the HTLC's amount is the channel's own. The
+//!   HTLC opens with the peer's signature only, and that commits to the output opposite; an honest peer gives it for
+//!   the delayed script alone. With the secrets that lnd holds, a colluding peer can take all that this commitment
+//!   pays without any such output.
+//! - What the input being signed is, its own script shows. What the others are, their own signatures will.
+//! - All else is as its script says: ours, or a stranger's.
 
 use bitcoin::{OutPoint, TxOut, Txid};
 use strongroom_policy::case::{Destination, Spend};
 
+use super::role::{self, Role};
 use super::{Finding, Scene, Unfit};
 use crate::channels::{ChannelRecord, HolderState};
 use crate::script::Htlc;
@@ -27,50 +39,53 @@ pub(super) fn find(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     if !has_output(holder, outpoint, spent) {
         return Err(misfit("spends an output that the commitment does not have"));
     }
-    let found = second_level(scene, outpoint.txid);
-    if found.owned.iter().any(|(index, _)| *index == signed.index) || pays_p2wsh(scene, signed.index) {
-        Ok(found)
-    } else {
-        Err(misfit("does not pay a delayed output"))
+    if !is_paired(scene, signed.index) {
+        return Err(misfit("does not pay a delayed output"));
     }
+    batch(scene).ok_or_else(|| misfit("does not pay a delayed output"))
 }
 
-/// Our commitment that some input spends by an HTLC, if the transaction pays at that index what a second-level
-/// transaction must: then whatever input is signed beside it is part of that.
-pub(super) fn beside(scene: &Scene<'_>) -> Option<Txid> {
-    let transaction = scene.request.transaction();
-    transaction.input.iter().zip(scene.request.spent()).enumerate().find_map(|(index, (input, spent))| {
-        let outpoint = input.previous_output;
-        let (_, holder) = own_commitment(scene, &outpoint.txid)?;
-        let is_htlc = has_output(holder, outpoint, &spent.output) && pays_p2wsh(scene, index);
-        is_htlc.then_some(outpoint.txid)
-    })
-}
-
-/// A second-level transaction on our commitment, with the outputs that are its delayed ones.
-///
-/// Such an output pays the same script as the commitment's `to_local`. That one is told from the peer's `to_remote`,
-/// which our commitment 0 had already, and from the HTLCs spent here. Without a `to_local` nothing shows what the
-/// script is, and the output stays a stranger's, held only by the peer's signature on it.
-pub(super) fn second_level(scene: &Scene<'_>, commitment: Txid) -> Finding {
-    let mut found = Finding::of(Spend::HolderHtlc { commitment });
-    let Some((record, holder)) = own_commitment(scene, &commitment) else { return found };
-    let zero = record.holder_zero.as_deref().unwrap_or_default();
-    let inputs = scene.request.transaction().input.iter().zip(scene.request.spent());
-    for (index, (input, spent)) in inputs.enumerate() {
-        let Some(output) = scene.request.transaction().output.get(index) else { break };
-        let script = &output.script_pubkey;
-        let delayed = has_output(holder, input.previous_output, &spent.output)
-            && output.value <= spent.output.value
-            && script.is_p2wsh()
-            && !zero.contains(script)
-            && scene.request.spent().iter().all(|spent| spent.output.script_pubkey != *script)
-            && holder.others.iter().any(|(_, other)| other.script_pubkey == *script);
-        if delayed {
+/// The transaction as a second-level one, if it pays opposite some HTLC of ours what such a transaction must: then
+/// whatever input is signed beside it is part of that.
+pub(super) fn batch(scene: &Scene<'_>) -> Option<Finding> {
+    let signed = scene.signed();
+    let is_htlc = matches!(role::of(signed), Ok(Role::HtlcOnOwnCommitment(_)));
+    let inputs = 0..scene.request.transaction().input.len();
+    let paired = inputs.filter(|index| (is_htlc || *index != signed.index) && is_paired(scene, *index));
+    let mut found: Option<Finding> = None;
+    for index in paired {
+        let commitment: Txid = scene.request.transaction().input[index].previous_output.txid;
+        let found = found.get_or_insert_with(|| Finding::of(Spend::HolderHtlc { commitment }));
+        if !pays_somebody_known(scene, index) {
             found.owned.push((index, Destination::OwnChannel));
         }
     }
     found
+}
+
+/// Whether an input spends what may be an HTLC of a commitment of ours, and the output opposite is P2WSH and no larger.
+fn is_paired(scene: &Scene<'_>, index: usize) -> bool {
+    let transaction = scene.request.transaction();
+    let (Some(input), Some(output)) = (transaction.input.get(index), transaction.output.get(index)) else {
+        return false;
+    };
+    let spent = &scene.request.spent()[index].output;
+    let Some((record, holder)) = own_commitment(scene, &input.previous_output.txid) else { return false };
+    has_output(holder, input.previous_output, spent)
+        // Our commitment 0 has no HTLC, and the peer's `to_remote` has the same script on all of ours.
+        && !record.holder_zero.as_ref().is_some_and(|zero| zero.contains(&spent.script_pubkey))
+        && output.script_pubkey.is_p2wsh()
+        && output.value <= spent.value
+}
+
+/// The output pays a script that is not the delayed one: the peer's `to_remote`, or one that is being spent.
+fn pays_somebody_known(scene: &Scene<'_>, index: usize) -> bool {
+    let transaction = scene.request.transaction();
+    let script = &transaction.output[index].script_pubkey;
+    let record =
+        own_commitment(scene, &transaction.input[index].previous_output.txid).map(|(record, _)| record);
+    let zero = record.and_then(|record| record.holder_zero.as_deref()).unwrap_or_default();
+    zero.contains(script) || scene.request.spent().iter().any(|spent| spent.output.script_pubkey == *script)
 }
 
 fn own_commitment<'a>(scene: &Scene<'a>, txid: &Txid) -> Option<(&'a ChannelRecord, &'a HolderState)> {
@@ -81,11 +96,4 @@ fn own_commitment<'a>(scene: &Scene<'a>, txid: &Txid) -> Option<(&'a ChannelReco
 fn has_output(holder: &HolderState, outpoint: OutPoint, spent: &TxOut) -> bool {
     outpoint.txid == holder.txid
         && holder.others.iter().any(|(vout, output)| *vout == outpoint.vout && output == spent)
-}
-
-fn pays_p2wsh(scene: &Scene<'_>, index: usize) -> bool {
-    let output = scene.request.transaction().output.get(index);
-    output.is_some_and(|output| {
-        output.script_pubkey.is_p2wsh() && output.value <= scene.request.spent()[index].output.value
-    })
 }

@@ -1,5 +1,6 @@
 //! What a transaction is: recognition by script, key, shape, and what earlier requests taught.
 
+mod claimed;
 mod close;
 mod commitment;
 mod ecdh;
@@ -74,12 +75,14 @@ impl Channels {
             None => scene.find(),
         };
         let found = found.unwrap_or_else(|why| Finding::of(Spend::Unknown { why }));
+        let (claimed, parents) = claimed::by(&scene, &found.spend, &inputs);
         let ask = SpendAsk {
             txid: request.txid(),
             signed: request.to_sign().iter().map(ToSign::fact).collect(),
             inputs,
             outputs: outputs::facts(&scene, &found.owned),
-            weight: weight::estimate(request),
+            weight: weight::estimate(request) + parents,
+            claimed,
             spend: found.spend,
         };
         (ask, Learned { changes: found.changes })

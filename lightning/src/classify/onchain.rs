@@ -10,8 +10,8 @@ use crate::script::Anchor;
 /// A spend of our wallet's outputs. It may fund channels, or bring the fee of a closing transaction, in which case
 /// it is what that transaction is.
 pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
-    if let Some(commitment) = holder_htlc::beside(scene) {
-        Ok(holder_htlc::second_level(scene, commitment))
+    if let Some(found) = holder_htlc::batch(scene) {
+        Ok(found)
     } else if bumps_commitment(scene) {
         Ok(sweep::find(scene, SweepOf::Anchor))
     } else {

@@ -8,8 +8,5 @@ use super::{Finding, Scene, holder_htlc};
 /// every output is judged by its script; unless second-level HTLC transactions are in the batch, whose outputs it
 /// must have.
 pub(super) fn find(scene: &Scene<'_>, of: SweepOf) -> Finding {
-    match holder_htlc::beside(scene) {
-        Some(commitment) => holder_htlc::second_level(scene, commitment),
-        None => Finding::of(Spend::Sweep(of)),
-    }
+    holder_htlc::batch(scene).unwrap_or_else(|| Finding::of(Spend::Sweep(of)))
 }

@@ -1,6 +1,7 @@
 //! A channel's life as lnd shows it, and what a lying lnd would ask. Deny cases first.
 
 pub(crate) mod channel;
+mod claims;
 mod closing;
 mod commitments;
 mod funding;

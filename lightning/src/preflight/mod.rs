@@ -146,8 +146,10 @@ impl Foreseen {
             sequence: Sequence::MAX.0,
             evidence: Evidence::PreviousTransaction,
         };
+        let claimed = if matches!(spend, Spend::MutualClose { .. }) { spent } else { Amount::ZERO };
         let ask = SpendAsk {
             txid: Txid::all_zeros(),
+            claimed,
             spend,
             signed: Vec::new(),
             inputs: vec![input],

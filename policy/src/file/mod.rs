@@ -16,8 +16,8 @@ pub use error::PolicyError;
 pub use grant::{Grant, WhichNode};
 pub use limit::{FeeRateLimit, PerMille, Sats};
 pub use sections::{
-    Channels, Closing, CommitmentFees, Ecdh, FeeLimits, Fees, MessageKindName, Messages, Mode, Musig2,
-    Outflow, PeerMode, Peers, PolicyFile, ProfileName, Taproot, UnprovenSecondLevel, Version,
+    Channels, Closing, ClosingFees, CommitmentFees, Ecdh, Fees, MessageKindName, Messages, Mode, Musig2,
+    Outflow, PeerMode, Peers, PolicyFile, ProfileName, Taproot, Version, WalletFees,
 };
 pub use vls::{ChainView, MAY_BE_REPORTED, VlsLimits};
 

@@ -39,7 +39,7 @@ pub struct PolicyFile {
     pub payments: Payments,
     /// Lightning payments of others.
     pub forwards: Forwards,
-    /// Mutual closes and second-level transactions.
+    /// Mutual closes.
     pub closing: Closing,
     /// Taproot beyond BIP86.
     pub taproot: Taproot,
@@ -133,22 +133,34 @@ pub struct Outflow {
 #[serde(deny_unknown_fields)]
 pub struct Fees {
     /// Spends of the on-chain wallet.
-    pub wallet: FeeLimits,
+    pub wallet: WalletFees,
     /// Closes, sweeps, fee bumps, second-level transactions and justice.
-    pub closing: FeeLimits,
+    pub closing: ClosingFees,
     /// Commitments.
     pub commitment: CommitmentFees,
 }
 
-/// Limits of one class of transaction's fees.
+/// `[fees.wallet]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FeeLimits {
+pub struct WalletFees {
     /// Most for one transaction.
     pub max_per_transaction_sat: Sats,
     /// Highest feerate.
     pub max_rate_sat_per_vb: FeeRateLimit,
-    /// This class is refused when all fees of the window, together with its own, would exceed this.
+    /// A wallet spend is refused when all fees of the window, together with its own, would exceed this.
+    pub max_in_window_sat: Sats,
+}
+
+/// `[fees.closing]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClosingFees {
+    /// Most for one transaction, of what it claims. Beyond it `[fees.wallet]` holds, as for any spend.
+    pub max_share_per_mille: PerMille,
+    /// Highest feerate.
+    pub max_rate_sat_per_vb: FeeRateLimit,
+    /// A closing transaction is refused when all fees of the window, together with its own, would exceed this.
     pub max_in_window_sat: Sats,
 }
 
@@ -180,9 +192,9 @@ pub struct Channels {
     pub max_unmatched_funding_count: u32,
     /// A funding is signed after its channel's first commitment only.
     pub require_psbt_funding: bool,
-    /// Channels whose own commitment above number 0 may be signed in the window.
+    /// More channels than this whose own commitment above number 0 is signed in the window are told of.
     pub max_force_closes_in_window: u32,
-    /// Our balance in them, together.
+    /// So is more than this of our balance in them, together.
     pub max_force_close_value_in_window_sat: Sats,
     /// What a peer must keep of a channel's capacity.
     pub min_peer_reserve_per_mille: PerMille,
@@ -256,18 +268,6 @@ pub struct Forwards {
 pub struct Closing {
     /// How much less than our balance a mutual close may pay us.
     pub max_mutual_close_loss_sat: Sats,
-    /// What to do with second-level outputs that cannot be shown to be ours.
-    pub unproven_second_level: UnprovenSecondLevel,
-}
-
-/// How an own HTLC transaction's output is treated that cannot be shown to be ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnprovenSecondLevel {
-    /// It is refused.
-    Refuse,
-    /// It counts as a payment to a stranger, within the outflow limits.
-    CountAsOutflow,
 }
 
 /// `[taproot]`

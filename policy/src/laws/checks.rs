@@ -79,7 +79,6 @@ fn a_rule_listed_for_a_kind_can_be_broken_in_it_and_no_other_can() {
     let policies = [
         (cautious(), true),
         (cautious(), false),
-        (edited("closing", "unproven_second_level", "\"refuse\""), true),
         (edited("channels", "require_tier", "\"T1\""), true),
         (edited("channels", "require_psbt_funding", true), true),
         (listing(&[1]), true),

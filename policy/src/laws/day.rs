@@ -133,7 +133,8 @@ impl Day {
             // The child pays for the commitment: 400 sat/vB and more. The wallet's signature is asked for first.
             let fee = 60_000 * (bump + 1);
             ask.inputs[1].amount = sat(200_000 + fee - 330);
-            let mut by_wallet = SpendAsk { spend: Spend::Onchain, ..ask.clone() };
+            ask.claimed = sat(9_990_000);
+            let mut by_wallet = ask.clone();
             by_wallet.signed =
                 vec![SignedInput { index: 1, ..spend(Spend::Onchain, vec![]).signed.remove(0) }];
             self.replacing(by_wallet, fee - 60_000);
@@ -143,6 +144,7 @@ impl Day {
         let delayed = || output(39_000, wsh(90), Destination::OwnChannel);
         let mut ask = spend(our_htlc(), vec![delayed(), delayed(), to_us(80_000)]);
         ask.inputs = vec![input(40, 39_000), input(41, 39_000), input(42, 90_000)];
+        ask.claimed = sat(78_000);
         self.allowed(&case(Ask::Spend(ask)));
         for bump in 0..3u64 {
             let fee = 3_000 * (bump + 1);
@@ -162,6 +164,73 @@ impl Day {
             &case(Ask::Spend(ask)),
             Facts { replaced_fee: sat(replaced), ..self.facts.clone() },
         );
+    }
+}
+
+/// Channels of a node that closes all of them at once: number, what each pays us beside its HTLCs, HTLCs in each, and what
+/// an HTLC holds.
+struct Closing {
+    channels: u64,
+    balance: u64,
+    htlcs: u64,
+    htlc: u64,
+}
+
+impl Closing {
+    /// LND's budget: half of what is claimed, whatever the market asks.
+    fn fee(rate: u64, vbytes: u64, claimed: u64) -> u64 {
+        (rate * vbytes).min(claimed / 2)
+    }
+
+    /// All that LND asks for when it closes all channels at `rate` sat/vB, by BOLT 3's weights. It bumps anchors block after
+    /// block, and joins up to a hundred HTLCs in one transaction.
+    fn close_all(&self, day: &mut Day, rate: u64) {
+        let held = self.htlcs * self.htlc;
+        for _ in 0..self.channels {
+            day.allowed(&commitment(ours(1_000), 0, self.balance + held));
+            // The commitment pays a tenth of the rate itself; the child of 230 vB pays the rest for both.
+            let (child, both) = (230, 280 + 43 * self.htlcs + 230);
+            let most = Self::fee(rate, both, held).min(1_000 * child);
+            let mut before = 0;
+            for block in 1..=3 {
+                let fee = most * block / 3;
+                let mut ask = spend(Spend::Sweep(SweepOf::Anchor), vec![to_us(500_000)]);
+                ask.inputs[1].amount = sat(500_000 + fee - 330);
+                ask.claimed = sat(330 + self.balance + held);
+                ask.weight = bitcoin::Weight::from_wu(4 * child);
+                day.replacing(ask, before);
+                before = fee;
+            }
+        }
+        let mut left = self.channels * self.htlcs;
+        while left > 0 {
+            let batch = left.min(100);
+            left -= batch;
+            let claimed = batch * self.htlc;
+            let fee = Self::fee(rate, 166 * batch + 110, claimed);
+            let delayed = (0..batch).map(|_| output(self.htlc, wsh(90), Destination::OwnChannel));
+            let mut ask = spend(our_htlc(), delayed.chain([to_us(9_000)]).collect());
+            ask.inputs = vec![input(40, claimed), input(41, 9_000 + fee)];
+            (ask.claimed, ask.weight) = (sat(claimed), bitcoin::Weight::from_wu(4 * (166 * batch + 110)));
+            day.allowed(&case(Ask::Spend(ask)));
+            // And its delayed outputs, later.
+            self.collect(day, SweepOf::Delayed, Self::fee(rate, 120 * batch, claimed), claimed, 120 * batch);
+        }
+        for of in [SweepOf::Delayed, SweepOf::ToRemote] {
+            for _ in 0..self.channels / 2 {
+                self.collect(day, of, Self::fee(rate, 130, self.balance), self.balance, 130);
+            }
+        }
+    }
+
+    fn collect(&self, day: &mut Day, of: SweepOf, fee: u64, claimed: u64, vbytes: u64) {
+        if claimed == 0 {
+            return;
+        }
+        let mut ask = spend(Spend::Sweep(of), vec![to_us(claimed - fee)]);
+        ask.inputs[0].amount = sat(claimed);
+        (ask.claimed, ask.weight) = (sat(claimed), bitcoin::Weight::from_wu(4 * vbytes));
+        day.allowed(&case(Ask::Spend(ask)));
     }
 }
 
@@ -238,4 +307,49 @@ fn a_watchtower_client_does_not_use_up_the_fees() {
         day.allowed(&with_fee(Spend::Justice, vec![to_us(9_900_000)], 60_000));
     }
     assert_eq!(day.fees.sum(day.now), Amount::ZERO);
+}
+
+/// Every channel that the profile permits is closed by force within a day, at any rate of the market, while the windows on
+/// what leaves are full: all of it is signed. Large channels and small ones, with few HTLCs and many.
+#[test]
+fn all_channels_come_home_in_a_fee_spike() {
+    for rate in [1, 20, 60, 150, 300] {
+        for closing in [
+            Closing { channels: 30, balance: 16_000_000, htlcs: 2, htlc: 300_000 },
+            Closing { channels: 30, balance: 5_000_000, htlcs: 50, htlc: 100_000 },
+            Closing { channels: 30, balance: 9_000_000, htlcs: 483, htlc: 2_000 },
+            Closing { channels: 100, balance: 4_000_000, htlcs: 10, htlc: 90_000 },
+            Closing { channels: 250, balance: 800_000, htlcs: 5, htlc: 240_000 },
+            Closing { channels: 1_000, balance: 400_000, htlcs: 1, htlc: 60_000 },
+            Closing { channels: 60, balance: 0, htlcs: 1, htlc: 8_000_000 },
+        ] {
+            let mut day = Day::new();
+            day.facts = Facts {
+                unauthorized_in_window: Amount::MAX_MONEY,
+                unexplained_in_window: Amount::MAX_MONEY,
+                ..known()
+            };
+            day.outflow.add(day.now, Amount::MAX_MONEY);
+            day.fees.add(day.now, sat(5_000_000));
+            closing.close_all(&mut day, rate);
+        }
+    }
+}
+
+/// What a compromised LND burns by claims: no more than the share of what it claims by one, and the window by all.
+#[test]
+fn claims_burn_a_share_and_a_window() {
+    let mut day = Day::new();
+    let claim = |fee: u64| {
+        let mut ask =
+            spend(our_htlc(), vec![output(10_000_000, wsh(90), Destination::OwnChannel), to_us(50_000_000)]);
+        ask.inputs = vec![input(40, 10_000_000), input(41, 50_000_000 + fee)];
+        (ask.claimed, ask.weight) = (sat(10_000_000), bitcoin::Weight::from_wu(400_000));
+        case(Ask::Spend(ask))
+    };
+    day.refused(&claim(5_000_001), "fee-cap");
+    for _ in 0..50 {
+        day.allowed(&claim(5_000_000));
+    }
+    day.refused(&claim(1_000), "fee-window");
 }

@@ -2,13 +2,12 @@
 //!
 //! Without it a compromised LND closes its channels and collects every output straight to a stranger, past all limits
 //! on payments: these transactions carry whole channel balances. A channel's 2-of-2 is not ours; nor are scripts of
-//! channel keys, except what a second-level transaction must pay.
+//! channel keys, except what a second-level transaction must pay opposite its HTLC.
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
 use crate::describe;
 use crate::facts::Facts;
-use crate::file::UnprovenSecondLevel;
 use crate::leaving;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
@@ -26,15 +25,10 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let judged = match ask.spend {
-        Spend::Sweep(_) | Spend::Justice => true,
-        Spend::HolderHtlc { .. } => policy.file.closing.unproven_second_level == UnprovenSecondLevel::Refuse,
-        _ => false,
-    };
-    if !judged {
+    if !matches!(ask.spend, Spend::HolderHtlc { .. } | Spend::Sweep(_) | Spend::Justice) {
         return;
     }
-    for output in leaving::unproven(policy, ask) {
+    for output in leaving::elsewhere(policy, ask) {
         let value = format!(
             "{} of {} to {}",
             Sat(output.amount),
@@ -51,7 +45,7 @@ mod tests {
     use crate::case::{Destination, SweepOf};
     use crate::fixture::*;
 
-    const CLOSING: [Spend; 5] = [
+    const COLLECTING: [Spend; 5] = [
         Spend::Sweep(SweepOf::Delayed),
         Spend::Sweep(SweepOf::ToRemote),
         Spend::Sweep(SweepOf::CounterpartyHtlc),
@@ -68,7 +62,7 @@ mod tests {
             output(1, wsh(5), Destination::OwnChannel),
             output(1, bitcoin::ScriptBuf::new_op_return([0; 4]), Destination::Unspendable),
         ];
-        for kind in CLOSING {
+        for kind in COLLECTING {
             for output in &elsewhere {
                 let asked = spend_case(kind.clone(), vec![to_us(5), output.clone()]);
                 assert_eq!(violations(TAG, &cautious(), &asked, &known()), 1, "{kind:?} {:?}", output.to);
@@ -77,20 +71,21 @@ mod tests {
     }
 
     #[test]
-    fn second_level_outputs_are_refused_or_counted_as_the_policy_says() {
-        let strict = edited("closing", "unproven_second_level", "\"refuse\"");
-        let unproven = spend_case(our_htlc(), vec![to_stranger(5)]);
-        assert!(violated(TAG, &strict, &unproven, &known()));
-        assert!(!violated(TAG, &cautious(), &unproven, &known()));
-        let proven = spend_case(our_htlc(), vec![output(5, wsh(5), Destination::OwnChannel), to_us(6)]);
-        assert!(!violated(TAG, &strict, &proven, &known()));
+    fn second_level_transactions_pay_the_channel_beside_us_and_nobody_else() {
+        let delayed = || output(5, wsh(5), Destination::OwnChannel);
+        for elsewhere in [to_stranger(1), to_funding(1), output(1, wsh(6), Destination::Stranger)] {
+            let asked = spend_case(our_htlc(), vec![delayed(), to_us(6), elsewhere]);
+            assert_eq!(violations(TAG, &cautious(), &asked, &known()), 1);
+        }
+        let batch = spend_case(our_htlc(), vec![delayed(), delayed(), to_us(6)]);
+        assert!(!violated(TAG, &cautious(), &batch, &known()));
     }
 
     #[test]
     fn we_and_the_allowlist_collect() {
         let policy = allowing(&wpkh(9));
         let nothing = output(0, bitcoin::ScriptBuf::new_op_return([0; 4]), Destination::Unspendable);
-        for kind in CLOSING {
+        for kind in COLLECTING {
             assert!(!violated(
                 TAG,
                 &policy,

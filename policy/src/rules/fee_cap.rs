@@ -1,8 +1,10 @@
 //! `fee-cap`: no transaction pays a fee above this.
 //!
 //! Without it a compromised LND burns coins as fees to a miner who shares them: outputs all look fine, and the money is
-//! gone. Wallet spends and closing transactions have caps of their own, and wallet coins that bump a commitment by its
-//! anchor have the latter; the peer's HTLC transactions spend the peer's money, and commitments have `commitment-fee`.
+//! gone. A wallet spend has a cap in satoshis. LND joins up to a hundred claims in one transaction, so a closing
+//! transaction has a share of what it claims instead: most of what a channel holds comes home, whatever is bid for it. For
+//! a bump of a commitment by its anchor that is what the commitment pays us. A claim that is worth less than its fee has the
+//! wallet's cap. The peer's HTLC transactions spend the peer's money, and commitments have `commitment-fee`.
 
 use super::Rule;
 use crate::case::{Ask, Case};
@@ -30,40 +32,67 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         found.push(Violation::new(TAG, value, "a fee of zero or more"));
         return;
     };
-    let Some((class, limits)) = fee_class::limits(policy, ask) else {
+    let Some(limits) = fee_class::limits(policy, ask, fee) else {
         return;
     };
-    let limit = limits.max_per_transaction_sat.amount();
-    if fee > limit {
-        let value = format!("fee of {} for {}", Sat(fee), describe::kind(&ask.spend));
-        found.push(Violation::new(TAG, value, format!("at most {} ({class})", Sat(limit))));
+    if fee > limits.most {
+        let mut value = format!("fee of {} for {}", Sat(fee), describe::kind(&ask.spend));
+        if ask.claimed > bitcoin::Amount::ZERO {
+            value += &format!(", which claims {}", Sat(ask.claimed));
+        }
+        found.push(Violation::new(TAG, value, format!("at most {}", Sat(limits.most))));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Spend;
+    use crate::case::{Spend, SpendAsk, SweepOf};
     use crate::fixture::*;
 
-    fn with_fee(kind: Spend, fee: u64) -> Case {
-        let mut ask = spend(kind, vec![to_us(10_000)]);
-        ask.inputs = vec![input(40, 10_000 + fee)];
-        case(Ask::Spend(ask))
+    fn with_fee(kind: Spend, claimed: u64, fee: u64) -> Case {
+        let ask = spend(kind, vec![to_us(10_000)]);
+        case(Ask::Spend(SpendAsk { inputs: vec![input(40, 10_000 + fee)], claimed: sat(claimed), ..ask }))
+    }
+
+    fn closing() -> [Spend; 6] {
+        [
+            Spend::Sweep(SweepOf::Delayed),
+            Spend::Sweep(SweepOf::CounterpartyHtlc),
+            Spend::Sweep(SweepOf::Anchor),
+            Spend::Justice,
+            our_htlc(),
+            mutual_close(0, false),
+        ]
     }
 
     #[test]
-    fn fees_above_the_cap_of_their_class_are_refused() {
-        for (kind, cap) in [
-            (Spend::Onchain, 200_000),
-            (Spend::Unknown { why: String::new() }, 200_000),
-            (Spend::Sweep(crate::SweepOf::Delayed), 1_000_000),
-            (Spend::Justice, 1_000_000),
-            (our_htlc(), 1_000_000),
-            (mutual_close(0, false), 1_000_000),
-        ] {
-            assert!(violated(TAG, &cautious(), &with_fee(kind.clone(), cap + 1), &known()));
-            assert!(!violated(TAG, &cautious(), &with_fee(kind, cap), &known()));
+    fn fees_above_the_cap_of_a_wallet_spend_are_refused() {
+        for kind in [Spend::Onchain, Spend::Unknown { why: String::new() }] {
+            // Whatever it claims to claim.
+            assert!(violated(TAG, &cautious(), &with_fee(kind.clone(), 90_000_000, 200_001), &known()));
+            assert!(!violated(TAG, &cautious(), &with_fee(kind, 0, 200_000), &known()));
+        }
+    }
+
+    #[test]
+    fn more_than_half_of_what_is_claimed_is_refused() {
+        for kind in closing() {
+            for claimed in [500_000, 3_000_000, 100_000_000] {
+                let fee = |fee| with_fee(kind.clone(), claimed, fee);
+                assert!(violated(TAG, &cautious(), &fee(claimed / 2 + 1), &known()), "{kind:?}");
+                assert!(!violated(TAG, &cautious(), &fee(claimed / 2), &known()), "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tiny_claim_pays_its_way_and_no_more() {
+        for kind in closing() {
+            for claimed in [0, 330, 400_000] {
+                assert!(violated(TAG, &cautious(), &with_fee(kind.clone(), claimed, 200_001), &known()));
+                assert!(!violated(TAG, &cautious(), &with_fee(kind.clone(), claimed, 200_000), &known()));
+            }
         }
     }
 
@@ -78,6 +107,6 @@ mod tests {
 
     #[test]
     fn the_peers_htlc_pays_its_own_fee() {
-        assert!(!violated(TAG, &cautious(), &with_fee(peers_htlc(5), 3_000_000), &known()));
+        assert!(!violated(TAG, &cautious(), &with_fee(peers_htlc(5), 0, 3_000_000), &known()));
     }
 }

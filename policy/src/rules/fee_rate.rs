@@ -19,14 +19,14 @@ pub(super) const RULE: Rule =
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, ask)) else {
+    let Some(fee) = ask.fee() else { return };
+    let Some(fee_class::Limits { table, rate: limit, .. }) = fee_class::limits(policy, ask, fee) else {
         return;
     };
-    let limit = limits.max_rate_sat_per_vb.sat_per_vb();
     let vbytes = ask.weight.to_wu().div_ceil(4);
     if fee.to_sat() > limit.saturating_mul(vbytes) {
         let value = format!("{} for {} vB", Sat(fee), Grouped(vbytes));
-        found.push(Violation::new(TAG, value, format!("at most {} sat/vB ({class})", Grouped(limit))));
+        found.push(Violation::new(TAG, value, format!("at most {} sat/vB ({table})", Grouped(limit))));
     }
 }
 
@@ -37,8 +37,9 @@ mod tests {
     use crate::fixture::*;
 
     fn at(kind: Spend, fee: u64, weight: u64) -> Case {
-        let mut ask = spend(kind, vec![to_us(10_000)]);
-        ask.inputs = vec![input(40, 10_000 + fee)];
+        let mut ask = spend(kind, vec![to_us(500_000)]);
+        ask.inputs = vec![input(40, 500_000 + fee)];
+        ask.claimed = sat(500_000);
         ask.weight = bitcoin::Weight::from_wu(weight);
         case(Ask::Spend(ask))
     }
@@ -50,6 +51,8 @@ mod tests {
         assert!(!violated(TAG, &cautious(), &at(Spend::Onchain, 300 * 150, 600), &known()));
         assert!(violated(TAG, &cautious(), &at(Spend::Justice, 1_200 * 150 + 1, 600), &known()));
         assert!(!violated(TAG, &cautious(), &at(Spend::Justice, 1_200 * 150, 600), &known()));
+        // Beyond its share a closing transaction is held as a wallet spend.
+        assert!(violated(TAG, &cautious(), &at(Spend::Justice, 300_000, 3_600), &known()));
         // A part of a virtual byte is a whole one.
         assert!(!violated(TAG, &cautious(), &at(Spend::Onchain, 300 * 151, 601), &known()));
     }

@@ -24,14 +24,14 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
     if facts.already_charged || !fee_class::counts(ask) {
         return;
     }
-    let (Some(fee), Some((class, limits))) = (ask.fee(), fee_class::limits(policy, ask)) else {
+    let Some(fee) = ask.fee() else { return };
+    let Some(fee_class::Limits { table, window: limit, .. }) = fee_class::limits(policy, ask, fee) else {
         return;
     };
     let before = less(facts.fees_in_window, facts.replaced_fee);
-    let limit = limits.max_in_window_sat.amount();
     if fee > facts.replaced_fee && plus(before, fee) > limit {
         let value = format!("fee of {} after {}", Sat(fee), Sat(before));
-        let limit = format!("at most {} in {} ({class})", Sat(limit), Span(policy.window().seconds()));
+        let limit = format!("at most {} in {} ({table})", Sat(limit), Span(policy.window().seconds()));
         found.push(Violation::new(TAG, value, limit));
     }
 }
@@ -45,6 +45,7 @@ mod tests {
     fn with_fee(kind: Spend, fee: u64) -> Case {
         let mut ask = spend(kind, vec![to_us(10_000)]);
         ask.inputs[0].amount = sat(10_000 + fee);
+        ask.claimed = sat(2 * fee);
         case(Ask::Spend(ask))
     }
 
@@ -60,15 +61,26 @@ mod tests {
     }
 
     #[test]
+    fn what_exceeds_its_share_of_a_claim_has_the_room_of_wallet_spends() {
+        let mut ask = spend(our_htlc(), vec![to_us(10_000)]);
+        ask.inputs[0].amount = sat(11_000);
+        for (claimed, refused) in [(0, true), (1_999, true), (2_000, false)] {
+            let case = case(Ask::Spend(crate::SpendAsk { claimed: sat(claimed), ..ask.clone() }));
+            assert_eq!(violated(TAG, &cautious(), &case, &paid(5_000_000)), refused, "{claimed}");
+        }
+    }
+
+    #[test]
     fn closing_has_room_when_the_wallet_has_none() {
         let sweep = || Spend::Sweep(crate::SweepOf::Delayed);
         assert!(!violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(5_000_000)));
-        assert!(violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(9_500_001)));
+        assert!(!violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(249_500_000)));
+        assert!(violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(249_500_001)));
     }
 
     #[test]
     fn repeats_replacements_and_justice_take_no_more() {
-        let full = paid(11_000_000);
+        let full = paid(251_000_000);
         let bump = with_fee(Spend::Sweep(crate::SweepOf::Delayed), 700);
         assert!(violated(TAG, &cautious(), &bump, &full));
         assert!(!violated(TAG, &cautious(), &bump, &Facts { already_charged: true, ..full.clone() }));

@@ -1,7 +1,5 @@
-//! `force-close-value`: what we have in the channels whose own commitments are signed is limited in the rolling window.
-//!
-//! Without it a compromised LND ends the largest channels at once by commitments that it has already revoked, and the
-//! peers take what we had in them. Honest force closes are rare and of few channels.
+//! `force-close-value`: tells when own commitments are signed for channels that hold more of ours than this in the rolling
+//! window. An alarm as `force-close-window` is, for few channels that are large.
 
 use super::Rule;
 use crate::case::{Case, Spend};
@@ -15,8 +13,8 @@ pub const TAG: Tag = Tag("force-close-value");
 
 pub(super) const RULE: Rule = Rule {
     tag: TAG,
-    summary: "our balance in channels that are force-closed is limited over the rolling window",
-    protects_money: true,
+    summary: "tells of much that is ours in channels force-closed in the rolling window",
+    protects_money: false,
     check,
 };
 
@@ -37,7 +35,7 @@ mod tests {
     use crate::fixture::*;
 
     #[test]
-    fn large_channels_are_not_all_ended_at_once() {
+    fn large_channels_at_once_are_told_of() {
         let policy = edited("channels", "max_force_close_value_in_window_sat", 1_000);
         let facts = |ours, before| Facts {
             channel_balance: sat(ours),

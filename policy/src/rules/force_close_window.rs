@@ -1,8 +1,10 @@
-//! `force-close-window`: own commitments above number 0 are signed for so many channels in the rolling window.
+//! `force-close-window`: tells when own commitments above number 0 are signed for more channels than this in the rolling
+//! window. An alarm: it never refuses.
 //!
-//! Without it a compromised LND collects our signatures on own commitments of all channels at once; each is a bearer
-//! instrument that it can publish after revoking it, and the peer then takes our balance. It may be observed on any
-//! network: commitment 0 is out from each opening, so the caps on channels are what bounds this loss.
+//! A compromised LND that collects own commitments of all channels holds a bearer instrument for each, which it can publish
+//! after revoking it. It holds one anyway: our commitment 0 of each channel was signed when the channel opened. So a refusal
+//! would save nothing that the caps on channels do not bound, and would keep an honest node with many channels from
+//! closing in time. People should know of it all the same.
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
@@ -16,7 +18,7 @@ pub const TAG: Tag = Tag("force-close-window");
 
 pub(super) const RULE: Rule = Rule {
     tag: TAG,
-    summary: "channels that are force-closed are limited over the rolling window",
+    summary: "tells of many channels that are force-closed in the rolling window",
     protects_money: false,
     check,
 };
@@ -42,7 +44,7 @@ mod tests {
     use crate::fixture::*;
 
     #[test]
-    fn too_many_channels_at_once_are_refused() {
+    fn many_channels_at_once_are_told_of() {
         let after = |others| Facts { force_closes_in_window: others, ..known() };
         let close = spend_case(ours(8), vec![to_stranger(5)]);
         assert!(violated(TAG, &cautious(), &close, &after(40)));

@@ -73,6 +73,13 @@ pub struct Rule {
     pub check: Check,
 }
 
+impl Rule {
+    /// It tells and never refuses: what it is about is the way out, and waits for nobody's leave.
+    pub fn is_alarm(&self) -> bool {
+        [force_close_window::TAG, force_close_value::TAG].contains(&self.tag)
+    }
+}
+
 /// Every rule, in the order of POLICY.md.
 pub static ALL: [Rule; 50] = [
     grant::RULE,

@@ -99,10 +99,11 @@ mod tests {
     }
 
     #[test]
-    fn second_level_outputs_that_may_be_a_strangers_count() {
-        let unproven = spend_case(our_htlc(), vec![to_stranger(1_000_001)]);
-        assert!(violated(TAG, &cautious(), &unproven, &known()));
-        let proven = spend_case(our_htlc(), vec![output(2_000_000, wsh(3), Destination::OwnChannel)]);
-        assert!(!violated(TAG, &cautious(), &proven, &known()));
+    fn what_is_claimed_from_a_channel_is_no_payment() {
+        for kind in [our_htlc(), crate::Spend::Justice, crate::Spend::Sweep(crate::SweepOf::Anchor)] {
+            let claim =
+                spend_case(kind, vec![output(9_000_000, wsh(3), Destination::OwnChannel), to_us(9_000_000)]);
+            assert!(!violated(TAG, &cautious(), &claim, &known()));
+        }
     }
 }

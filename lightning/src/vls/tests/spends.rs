@@ -38,6 +38,7 @@ fn ask(spend: Spend, outputs: Vec<OutputFact>) -> (Transaction, SpendAsk) {
         }],
         outputs,
         weight: Weight::from_wu(561),
+        claimed: sat(0),
     };
     (transaction, ask)
 }
