@@ -247,9 +247,9 @@ pub enum Spend {
         /// HTLC amount.
         amount: Amount,
     },
-    /// Our own second-level HTLC transaction.
+    /// Our own second-level HTLC transaction, or several in one, with what else is collected in it.
     HolderHtlc {
-        /// Our commitment it spends.
+        /// The first of our commitments whose HTLC it spends.
         commitment: Txid,
     },
     /// A cooperative close.

@@ -11,7 +11,9 @@
 //! - What the input being signed is, its own script shows. What the others are, their own signatures will.
 //! - All else is as its script says: ours, or a stranger's.
 
-use bitcoin::{OutPoint, TxOut, Txid};
+use std::collections::BTreeSet;
+
+use bitcoin::{OutPoint, Script, TxOut, Txid};
 use strongroom_policy::case::{Destination, Spend};
 
 use super::role::{self, Role};
@@ -39,10 +41,8 @@ pub(super) fn find(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     if !has_output(holder, outpoint, spent) {
         return Err(misfit("spends an output that the commitment does not have"));
     }
-    if !is_paired(scene, signed.index) {
-        return Err(misfit("does not pay a delayed output"));
-    }
-    batch(scene).ok_or_else(|| misfit("does not pay a delayed output"))
+    let found = is_paired(scene, signed.index).then(|| batch(scene)).flatten();
+    found.ok_or_else(|| misfit("does not pay a delayed output"))
 }
 
 /// The transaction as a second-level one, if it pays opposite some HTLC of ours what such a transaction must: then
@@ -52,11 +52,14 @@ pub(super) fn batch(scene: &Scene<'_>) -> Option<Finding> {
     let is_htlc = matches!(role::of(signed), Ok(Role::HtlcOnOwnCommitment(_)));
     let inputs = 0..scene.request.transaction().input.len();
     let paired = inputs.filter(|index| (is_htlc || *index != signed.index) && is_paired(scene, *index));
+    let spent: BTreeSet<&Script> =
+        scene.request.spent().iter().map(|spent| spent.output.script_pubkey.as_script()).collect();
     let mut found: Option<Finding> = None;
     for index in paired {
         let commitment: Txid = scene.request.transaction().input[index].previous_output.txid;
         let found = found.get_or_insert_with(|| Finding::of(Spend::HolderHtlc { commitment }));
-        if !pays_somebody_known(scene, index) {
+        let pays = &scene.request.transaction().output[index].script_pubkey;
+        if !spent.contains(pays.as_script()) && !stood_on_zero(scene, &commitment, pays) {
             found.owned.push((index, Destination::OwnChannel));
         }
     }
@@ -73,19 +76,16 @@ fn is_paired(scene: &Scene<'_>, index: usize) -> bool {
     let Some((record, holder)) = own_commitment(scene, &input.previous_output.txid) else { return false };
     has_output(holder, input.previous_output, spent)
         // Our commitment 0 has no HTLC, and the peer's `to_remote` has the same script on all of ours.
-        && !record.holder_zero.as_ref().is_some_and(|zero| zero.contains(&spent.script_pubkey))
+        && !record.holder_zero.iter().flatten().any(|known| *known == spent.script_pubkey)
         && output.script_pubkey.is_p2wsh()
         && output.value <= spent.value
 }
 
-/// The output pays a script that is not the delayed one: the peer's `to_remote`, or one that is being spent.
-fn pays_somebody_known(scene: &Scene<'_>, index: usize) -> bool {
-    let transaction = scene.request.transaction();
-    let script = &transaction.output[index].script_pubkey;
-    let record =
-        own_commitment(scene, &transaction.input[index].previous_output.txid).map(|(record, _)| record);
+/// Whether the script stood on our commitment 0 already: the peer's `to_remote`, or our `to_local` of then.
+fn stood_on_zero(scene: &Scene<'_>, commitment: &Txid, script: &Script) -> bool {
+    let record = own_commitment(scene, commitment).map(|(record, _)| record);
     let zero = record.and_then(|record| record.holder_zero.as_deref()).unwrap_or_default();
-    zero.contains(script) || scene.request.spent().iter().any(|spent| spent.output.script_pubkey == *script)
+    zero.iter().any(|known| known.as_script() == script)
 }
 
 fn own_commitment<'a>(scene: &Scene<'a>, txid: &Txid) -> Option<(&'a ChannelRecord, &'a HolderState)> {

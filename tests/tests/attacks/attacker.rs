@@ -145,6 +145,15 @@ impl Attacker {
         })
     }
 
+    /// The last approval is in the journal with what the row's rule tells.
+    pub fn told_of(&self, row: &Attack) -> Result<()> {
+        until_true(5, "what is told of in the journal", || {
+            let tail = self.cli(&["journal", "tail", "--last", "4"])?;
+            let leaves = tail.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
+            Ok(leaves.iter().any(|leaf| leaf["event"]["decision"]["observed"].to_string().contains(row.tag)))
+        })
+    }
+
     pub fn refused(&self, row: &Attack, says: &str, psbt: &Psbt) -> Result<()> {
         self.refused_with(row, says, || self.sign(psbt))
     }

@@ -32,7 +32,7 @@ pub const ROWS: &[Attack] = &[
         name: "peers-commitment-as-ours",
         tier: "T0 (C4)",
         tag: "channel-frozen",
-        end: Bounded("`force-close-value`, `force-close-window`; the channel is frozen"),
+        end: Bounded("the channel, which our own commitment 0 puts at stake already; it is frozen"),
         line: "a commitment of the peer's that pays us nothing passes for our own",
     },
     Attack {
@@ -60,7 +60,9 @@ pub const ROWS: &[Attack] = &[
         name: "own-commitments-of-all-channels",
         tier: "T0",
         tag: "force-close-window",
-        end: Bounded("`force-close-window`, `force-close-value`"),
+        end: NotEnforceable(
+            "what commitment 0 of each puts at stake already; told of, since a limit would keep an honest node from closing",
+        ),
         line: "our own commitment of one channel after another is collected",
     },
     Attack {
@@ -178,11 +180,12 @@ fn ends(score: &mut Score, bed: &mut Bed) -> Result<()> {
         }
         a.refused_commitment(row, "", &live.next()?)
     });
-    // FORCE, SPARE and PEER have ended in this window; the bed's policy allows three.
+    // FORCE, SPARE and PEER have ended in this window; the bed's policy tells of more than three.
     score.case("own-commitments-of-all-channels", |row| {
         let (a, live) = bed.with(QUIET);
         let outputs = vec![pay(crate::forge::stranger_p2wsh(81), live.capacity - 1_000)];
-        a.refused(row, "", &own_commitment(live, 4, Some(outputs))?)?;
+        a.signed("one more own commitment", &own_commitment(live, 4, Some(outputs))?)?;
+        a.told_of(row)?;
         let (a, live) = bed.with(WORK);
         let answer = a.commit(&live.next()?)?;
         ensure!(answer.code == OK, "another channel goes on: {}", answer.message);

@@ -3,14 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use bitcoin::absolute::LockTime;
 use bitcoin::psbt::PsbtSighashType;
-use bitcoin::{Psbt, Sequence};
+use bitcoin::{OutPoint, Psbt, Sequence};
 use strongroom_tests::grpc::OK;
 
 use crate::bed::{Bed, CLOSE, FORCE, QUIET, WORK};
 use crate::forge::{
     Keys, Live, NewHtlc, SINGLE_ANYONECANPAY, hash160, htlc, invented, pay, stranger, stranger_p2wsh,
 };
-use crate::table::End::Closed;
+use crate::table::End::{Bounded, Closed};
 use crate::table::{Attack, Score};
 
 pub const ROWS: &[Attack] = &[
@@ -115,9 +115,25 @@ pub const ROWS: &[Attack] = &[
     Attack {
         name: "second-level-to-stranger",
         tier: "T0",
-        tag: "outflow-per-transaction",
+        tag: "closing-destination",
         end: Closed,
-        line: "our HTLC transaction pays a script that is not our commitment's delayed one",
+        line: "our HTLC transaction pays a stranger beside the delayed output",
+    },
+    Attack {
+        name: "to-local-beside-second-level",
+        tier: "T0",
+        tag: "closing-destination",
+        end: Closed,
+        line: "our own balance goes to a stranger's script in a batch with an HTLC transaction, as if it were an HTLC",
+    },
+    Attack {
+        name: "second-level-with-the-peer",
+        tier: "T0",
+        tag: "closing-destination",
+        end: Bounded(
+            "the HTLC, and by the peer's own signature on that very output: a colluding peer takes it with lnd's secrets as well",
+        ),
+        line: "our HTLC transaction pays another script than our commitment's delayed one, which the peer has signed",
     },
     Attack {
         name: "second-level-to-fees",
@@ -196,25 +212,46 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     });
     let (a, live) = bed.with(FORCE);
     let mut second_level = on_own_commitment(live, &a.keys, 1_500_000)?;
+    // Our own balance beside it.
+    let mut to_local = crate::sweeps::delayed(&a.keys, live.index, [9; 32])?;
+    to_local.utxo.value = bitcoin::Amount::from_sat(live.capacity - 1_500_000 - 200_000);
     let htlc_output = second_level.inputs[0].witness_utxo.clone().context("no witness_utxo")?;
     score.case("second-level-of-no-commitment", |row| {
         second_level.unsigned_tx.input[0].previous_output = invented("own commitment");
         a.refused(row, "no commitment of ours", &second_level)
     });
     score.case("own-commitment-then-update", |row| {
-        let rest = live.capacity - 1_500_000 - 200_000;
-        let outputs =
-            vec![htlc_output.clone(), pay(stranger_p2wsh(42), rest), pay(stranger_p2wsh(43), 150_000)];
+        let outputs = vec![htlc_output.clone(), to_local.utxo.clone(), pay(stranger_p2wsh(43), 150_000)];
         let own = own_commitment(live, 3, Some(outputs))?;
         a.signed("our own commitment 3", &own)?;
-        second_level.unsigned_tx.input[0].previous_output.txid = own.unsigned_tx.compute_txid();
+        let txid = own.unsigned_tx.compute_txid();
+        second_level.unsigned_tx.input[0].previous_output = OutPoint { txid, vout: 0 };
+        to_local.outpoint = OutPoint { txid, vout: 1 };
         a.refused_commitment(row, "", &live.next()?)
     });
-    score.case("second-level-to-stranger", |row| a.refused(row, "1,500,000", &second_level));
+    score.case("second-level-to-stranger", |row| {
+        let mut beside = second_level.clone();
+        beside.unsigned_tx.output[0].value = bitcoin::Amount::from_sat(1_400_000);
+        beside.unsigned_tx.output.push(pay(stranger(46), 90_000));
+        beside.outputs.push(bitcoin::psbt::Output::default());
+        a.refused(row, "90,000", &beside)
+    });
+    score.case("to-local-beside-second-level", |row| {
+        let sat = to_local.utxo.value.to_sat();
+        let htlc = (second_level.unsigned_tx.input[0].previous_output, htlc_output.clone());
+        let outputs = vec![pay(stranger_p2wsh(44), sat), pay(stranger_p2wsh(40), 1_400_000)];
+        a.refused(row, "", &to_local.pays_beside(htlc, outputs)?)
+    });
     score.case("second-level-to-fees", |row| {
         let mut burnt = second_level.clone();
         burnt.unsigned_tx.output[0].value = bitcoin::Amount::from_sat(100_000);
         a.refused(row, "", &burnt)
+    });
+    // The output is not the delayed one, and nothing shows it: what the peer signs it for is between the two.
+    score.case("second-level-with-the-peer", |_| {
+        let mut elsewhere = second_level.clone();
+        elsewhere.unsigned_tx.output[0] = pay(stranger_p2wsh(45), 1_500_000);
+        a.signed("an HTLC transaction to a script of the peer's", &elsewhere).map(|_| ())
     });
     score.case("second-level-sighash", |row| {
         for sighash in [0x02, 0x03, 0x81, 0x82, SINGLE_ANYONECANPAY] {

@@ -9,7 +9,9 @@ use bitcoin::secp256k1::{PublicKey, Scalar, Secp256k1, SecretKey};
 use bitcoin::{OutPoint, ScriptBuf};
 
 use crate::bed::{Bed, QUIET, WORK};
-use crate::forge::{ALL, Keys, Live, SINGLE_ANYONECANPAY, Spent, channel_path, invented, pay, stranger};
+use crate::forge::{
+    ALL, Keys, Live, SINGLE_ANYONECANPAY, Spent, channel_path, invented, pay, stranger, stranger_p2wsh,
+};
 use crate::made_up::{Coin, peer_key};
 use crate::table::End::Closed;
 use crate::table::{Attack, Score};
@@ -35,6 +37,13 @@ pub const ROWS: &[Attack] = &[
         tag: "fee-cap",
         end: Closed,
         line: "a wallet coin beside the sweep is said to be worth little; its own signature shows the fee",
+    },
+    Attack {
+        name: "coin-dressed-as-claim",
+        tier: "T0",
+        tag: "fee-cap",
+        end: Closed,
+        line: "a wallet coin beside the sweep is said to be a channel's output, so that half of it may be fee",
     },
     Attack {
         name: "sweep-sighash",
@@ -132,7 +141,7 @@ fn delayed_script(revocation: &PublicKey, delayed: &PublicKey) -> ScriptBuf {
         .into_script()
 }
 
-fn delayed(keys: &Keys, index: u32, tweak: [u8; 32]) -> Result<Spent> {
+pub fn delayed(keys: &Keys, index: u32, tweak: [u8; 32]) -> Result<Spent> {
     let script = delayed_script(&peer_key()?, &keys.tweaked(4, index, tweak)?);
     Ok(Spent {
         outpoint: invented("second level"),
@@ -230,6 +239,12 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         coin.spent.fill(&mut psbt, 1);
         psbt.inputs[1].non_witness_utxo = Some(coin.from.clone());
         a.refused(row, "", &psbt)
+    });
+    score.case("coin-dressed-as-claim", |row| {
+        let spent = to_remote(&a.keys, live)?;
+        let coin = (invented("dressed"), pay(stranger_p2wsh(36), 9_000_000));
+        let left = live.balance() + 9_000_000 - (live.balance() + 9_000_000) / 2;
+        a.refused(row, "", &spent.pays_beside(coin, vec![pay(home.clone(), left)])?)
     });
     score.case("sweep-sighash", |row| {
         for sighash in [0x02, 0x03, 0x81, 0x82, SINGLE_ANYONECANPAY] {
