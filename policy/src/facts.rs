@@ -19,10 +19,9 @@ pub struct Facts {
     /// Sum of [`crate::Charges::fee`] in the rolling window, by this node.
     pub fees_in_window: Amount,
     /// What of `outflow_in_window` this transaction would replace. Of all transactions that spend an outpoint only
-    /// one can ever confirm, so the journal pins what it charged to one outpoint: when an approval replaces nothing,
-    /// its first input's; else the one whose pinned charge it replaces, which then holds the sum, with the time of the
-    /// oldest charge in it. This is what is pinned to one of this transaction's outpoints, the same one for outflow
-    /// and fee, while that time is in the window. Zero is always safe.
+    /// one can ever confirm, so the journal pins what it charged for a transaction to one of its outpoints, with the time
+    /// of the oldest charge there. This is what is pinned to all of this transaction's outpoints together, as far as
+    /// that time is in the window: a batch replaces all that its claims were in before. Zero is always safe.
     pub replaced_outflow: Amount,
     /// The same of `fees_in_window`.
     pub replaced_fee: Amount,

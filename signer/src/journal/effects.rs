@@ -69,7 +69,7 @@ impl Keeper {
                 let name = keys::pinned(node, &input.outpoint);
                 let before = self.store.get(&name).map_err(unreadable)?;
                 let mut pin = before.as_deref().and_then(Pin::read).unwrap_or_default();
-                if pin.charge(now, self.policy.window().seconds(), facts, charges) {
+                if pin.charge(now, self.policy.window().seconds(), charges) {
                     effects.batch.put(name, pin.write());
                 }
             }

@@ -10,7 +10,7 @@ use strongroom_policy::{
 
 use super::books::Books;
 use super::effects::{channel_of, costs};
-use super::ledger::{Entry, Pin};
+use super::ledger::{Entry, Pin, sum};
 use super::thread::Keeper;
 use super::{checks, keys};
 use crate::chain;
@@ -18,8 +18,7 @@ use crate::keyring::MessageRequest;
 use crate::refusal::Refusal;
 
 impl Keeper {
-    /// The facts, and the index of the input that an approval's charges are pinned to: the one whose pinned charges
-    /// the transaction replaces, or its first.
+    /// The facts, and the index of the input that an approval's charges are pinned to: the first that is signed.
     pub(super) fn spend_facts(&self, node: &NodeName, ask: &SpendAsk) -> Result<(Facts, usize), Refusal> {
         let unreadable = |e: crate::store::StoreError| Refusal::NotRecorded(e.to_string());
         let Some(books) = self.books.get(node) else {
@@ -28,8 +27,8 @@ impl Keeper {
         let (now, window) = (self.now(), self.policy.window().seconds());
         let mut facts = Facts { now, chain: self.chain_fact(), tier: checks::TIER, ..Facts::default() };
         (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
-        let mut pin = ask.signed.first().map_or(0, |signed| signed.index);
-        for (index, input) in ask.inputs.iter().enumerate().filter(|_| costs(&ask.spend)) {
+        let pin = ask.signed.first().map_or(0, |signed| signed.index);
+        for input in ask.inputs.iter().filter(|_| costs(&ask.spend)) {
             let entry = self.store.get(&keys::amount(&input.outpoint)).map_err(unreadable)?;
             if let Some(entry) = entry.as_deref().and_then(Entry::read)
                 && entry.contradicts(input.amount, input.evidence)
@@ -39,9 +38,8 @@ impl Keeper {
             let pin_of = self.store.get(&keys::pinned(node, &input.outpoint)).map_err(unreadable)?;
             let Some(pin_of) = pin_of.as_deref().and_then(Pin::read) else { continue };
             let (outflow, fee) = pin_of.in_window(now, window);
-            if (outflow, fee) > (facts.replaced_outflow, facts.replaced_fee) {
-                (facts.replaced_outflow, facts.replaced_fee, pin) = (outflow, fee, index);
-            }
+            facts.replaced_outflow = sum(facts.replaced_outflow, outflow);
+            facts.replaced_fee = sum(facts.replaced_fee, fee);
         }
         // A later request for the same transaction may show a truer, higher fee than the first; then it is charged
         // for the difference.

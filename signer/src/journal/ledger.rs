@@ -5,7 +5,7 @@
 //! made for a false amount is void, so the last signature that a transaction needs sees every amount as it is.
 
 use bitcoin::Amount;
-use strongroom_policy::{Charges, Evidence, Facts};
+use strongroom_policy::{Charges, Evidence};
 
 /// What an outpoint is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,17 +74,18 @@ impl Pin {
     }
 
     /// Pins an approval's charges. Returns whether anything changed.
-    pub(super) fn charge(&mut self, now: u64, window: u64, facts: &Facts, charges: &Charges) -> bool {
+    ///
+    /// Whatever transactions come to confirm, no two of them spend the same outpoint, and each was approved with as much
+    /// pinned to all of its inputs together as it costs: so what was charged covers them.
+    pub(super) fn charge(&mut self, now: u64, window: u64, charges: &Charges) -> bool {
         if charges.outflow == Amount::ZERO && charges.fee == Amount::ZERO {
             return false;
         }
         if self.in_window(now, window) == (Amount::ZERO, Amount::ZERO) {
             *self = Self { since: now, ..Self::default() };
         }
-        // What is in the window for this outpoint's spends now: what was replaced, and what came on top.
-        let sum = |a: Amount, b: Amount| a.checked_add(b).unwrap_or(Amount::MAX_MONEY);
-        self.outflow = sum(facts.replaced_outflow, charges.outflow);
-        self.fee = sum(facts.replaced_fee, charges.fee);
+        self.outflow = sum(self.outflow, charges.outflow);
+        self.fee = sum(self.fee, charges.fee);
         true
     }
 
@@ -98,6 +99,11 @@ impl Pin {
         let [outflow, fee, since] = read(bytes)?;
         Some(Self { outflow: Amount::from_sat(outflow), fee: Amount::from_sat(fee), since })
     }
+}
+
+/// The sum, at most all bitcoin there will be.
+pub(super) fn sum(a: Amount, b: Amount) -> Amount {
+    a.checked_add(b).unwrap_or(Amount::MAX_MONEY)
 }
 
 /// Proof that holds beside any other claim: `Committed` holds only for the signature that commits.
@@ -146,18 +152,57 @@ mod tests {
     #[test]
     fn a_fee_bump_is_charged_for_the_difference_only() {
         let mut pin = Pin::default();
-        assert!(pin.charge(100, 3_600, &Facts::default(), &charges(0, 200)));
-        let (_, fee) = pin.in_window(200, 3_600);
-        assert_eq!(fee, Amount::from_sat(200));
-        let facts = Facts { replaced_fee: fee, ..Facts::default() };
-        pin.charge(200, 3_600, &facts, &charges(0, 100));
+        assert!(pin.charge(100, 3_600, &charges(0, 200)));
+        assert_eq!(pin.in_window(200, 3_600).1, Amount::from_sat(200));
+        pin.charge(200, 3_600, &charges(0, 100));
         assert_eq!(pin.in_window(300, 3_600).1, Amount::from_sat(300));
+    }
+
+    /// lnd joins claims anew as it bumps them. Whatever transactions that conflict with none come to confirm in the end, the
+    /// window has counted no less; and where a batch only takes the place of others, no more.
+    #[test]
+    fn what_confirms_was_counted_however_claims_are_joined() {
+        let mut chance = 7u32;
+        let mut draw = |below: u32| {
+            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (chance >> 16) % below
+        };
+        for _ in 0..500 {
+            let mut pins = [Pin::default(); 4];
+            let (mut counted, mut signed) = (0u64, Vec::new());
+            for _ in 0..8 {
+                let (inputs, fee) = (1 + draw(15), u64::from(draw(1_000)));
+                let spends = |at: &usize| inputs & (1 << at) != 0;
+                let of = |pin: &Pin| pin.in_window(200, 3_600).1.to_sat();
+                let replaced: u64 = (0..4).filter(spends).map(|at| of(&pins[at])).sum();
+                let charge = fee.saturating_sub(replaced);
+                let first = (0..4).find(spends).expect("an input");
+                pins[first].charge(100, 3_600, &charges(0, charge));
+                counted += charge;
+                signed.push((inputs, fee));
+            }
+            let dearest = (0u32..1 << signed.len()).filter_map(|chosen| {
+                let mut spent = 0;
+                let confirmed = signed.iter().enumerate().filter(|(at, _)| chosen & (1 << at) != 0);
+                confirmed.map(|(_, tx)| tx).try_fold(0u64, |sum, (inputs, fee)| {
+                    let apart = spent & inputs == 0;
+                    spent |= inputs;
+                    apart.then_some(sum + fee)
+                })
+            });
+            assert!(dearest.max() <= Some(counted), "{signed:?}: counted {counted}");
+        }
+        let (mut one, mut other) = (Pin::default(), Pin::default());
+        one.charge(100, 3_600, &charges(0, 300));
+        other.charge(100, 3_600, &charges(0, 200));
+        let replaced = sum(one.in_window(200, 3_600).1, other.in_window(200, 3_600).1);
+        assert_eq!(replaced, Amount::from_sat(500), "a batch of both adds only what it pays above that");
     }
 
     #[test]
     fn what_left_the_window_replaces_nothing() {
         let mut pin = Pin::default();
-        pin.charge(100, 3_600, &Facts::default(), &charges(500, 0));
+        pin.charge(100, 3_600, &charges(500, 0));
         assert_eq!(pin.in_window(100 + 3_600, 3_600), (Amount::ZERO, Amount::ZERO));
     }
 
@@ -167,7 +212,7 @@ mod tests {
         assert_eq!(Entry::read(&entry.write()), Some(entry));
         assert_eq!(Entry::read(&entry.write()[1..]), None);
         let mut pin = Pin::default();
-        pin.charge(5, 10, &Facts::default(), &charges(1, 2));
+        pin.charge(5, 10, &charges(1, 2));
         assert_eq!(Pin::read(&pin.write()), Some(pin));
         assert_eq!(Pin::read(&[]), None);
     }
