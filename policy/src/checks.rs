@@ -61,7 +61,6 @@ const FEES: &[Kind] = &[
 const OUTFLOWS: &[Kind] =
     &[Kind::Onchain, Kind::CounterpartyCommitment, Kind::HolderCommitment, Kind::HolderHtlc];
 const OPENS: &[Kind] = &[Kind::Onchain, Kind::CounterpartyCommitment, Kind::HolderCommitment];
-const COMMITMENTS: &[Kind] = &[Kind::CounterpartyCommitment, Kind::HolderCommitment];
 const COLLECTING: &[Kind] = &[
     Kind::HolderHtlc,
     Kind::SweepDelayed,
@@ -93,8 +92,8 @@ fn kinds(tag: Tag) -> &'static [Kind] {
         "chain-current" | "channel-capacity" | "channels-total" | "unnamed-total" | "tier" => OPENS,
         "funding-reservation" | "unmatched-funding" | "psbt-funding" => &[Kind::Onchain],
         "channel-known" => &[Kind::CounterpartyHtlc, Kind::MutualClose, Kind::HolderCommitment],
-        "commitment-fee" => COMMITMENTS,
-        "unexplained-output"
+        "commitment-fee"
+        | "unexplained-output"
         | "unexplained-outflow"
         | "channel-frozen"
         | "payment-authorization"
