@@ -5,3 +5,4 @@ mod closing;
 mod commitments;
 mod funding;
 pub(crate) mod htlcs;
+mod way_out;
