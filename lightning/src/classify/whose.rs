@@ -54,20 +54,20 @@ pub(super) fn is_own_zero(scene: &Scene<'_>, record: &ChannelRecord, sorted: &So
     number == 0 && record.reserved && other && (again() || !signed())
 }
 
-/// Whether a commitment read as the peer's may be our own all the same. One whose HTLC transactions were asked for as the
-/// peer's is not.
+/// Whether a commitment read as the peer's may be our own all the same. One that was signed as the peer's, or whose HTLC
+/// transactions were, is not.
 ///
 /// - It pays us nothing, and what the peer's `to_remote` is nobody has shown: our first commitment was not asked for yet, or
 ///   the peer had nothing then.
 /// - It pays our payment key, and some other output holds our balance: the peer gave our key for its own.
 pub(super) fn may_be_ours(scene: &Scene<'_>, record: &ChannelRecord, sorted: &Sorted) -> bool {
     let Some(latest) = &record.counterparty else { return false };
-    if scene.channels.htlc_answers.get(&scene.request.txid()).is_some() {
+    let txid = scene.request.txid();
+    if latest.txid == txid || scene.channels.htlc_answers.get(&txid).is_some() {
         return false;
     }
     if sorted.to_remote.is_none() {
-        let shown = record.holder_zero.is_some() && record.first_to_remote == Some(Amount::ZERO);
-        return !shown && latest.txid != scene.request.txid();
+        return record.holder_zero.is_none() || record.first_to_remote != Some(Amount::ZERO);
     }
     // Fees and dust may differ a little between the two sides' commitments, and HTLCs that we offer may have come back on
     // ours already; or ours is one step behind.
