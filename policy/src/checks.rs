@@ -59,7 +59,6 @@ const FEES: &[Kind] = &[
     Kind::UnknownSpend,
 ];
 const OPENS: &[Kind] = &[Kind::Onchain, Kind::CounterpartyCommitment, Kind::HolderCommitment];
-const COMMITMENTS: &[Kind] = &[Kind::CounterpartyCommitment, Kind::HolderCommitment];
 const COLLECTING: &[Kind] = &[
     Kind::HolderHtlc,
     Kind::SweepDelayed,
@@ -96,8 +95,8 @@ fn kinds(tag: Tag) -> &'static [Kind] {
         | "tier" => OPENS,
         "funding-reservation" | "unmatched-funding" | "psbt-funding" => &[Kind::Onchain],
         "channel-known" => &[Kind::CounterpartyHtlc, Kind::MutualClose, Kind::HolderCommitment],
-        "commitment-fee" => COMMITMENTS,
-        "unexplained-output"
+        "commitment-fee"
+        | "unexplained-output"
         | "unexplained-outflow"
         | "channel-frozen"
         | "payment-authorization"

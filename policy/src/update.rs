@@ -10,6 +10,9 @@ use crate::words::sum;
 pub struct ChannelUpdate {
     /// Outputs that are neither ours nor an anchor, nor an HTLC whose transaction was asked for, nor the peer's own.
     pub unexplained_outputs: u32,
+    /// Outputs that are the peer's first balance, made of what was too small for an output before, unless an HTLC transaction
+    /// that is still to come spends them.
+    pub perhaps_htlcs: u32,
     /// What left our balance and is held by no HTLC: dust, rounding, or a gift to the peer.
     pub unexplained_outflow: Amount,
     /// HTLCs that we offer and did not offer before.
@@ -95,12 +98,14 @@ pub enum Frozen {
     },
     /// A mutual close was signed.
     MutualClose,
+    /// The peer gave our own payment key for its own, as our own commitment 0 shows.
+    SharedKey,
 }
 
 impl ChannelUpdate {
-    /// Whether HTLC requests that are still to come may explain what is unexplained now.
-    pub fn may_be_explained(&self) -> bool {
-        self.unexplained_outputs > 0
+    /// For how many outputs HTLC requests that are still to come may say what they are.
+    pub fn awaited(&self) -> u32 {
+        self.unexplained_outputs.saturating_add(self.perhaps_htlcs)
     }
 
     /// Whether anything of ours leaves by it: an HTLC that we offer, or balance that none holds.

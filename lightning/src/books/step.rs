@@ -70,7 +70,8 @@ impl Channels {
         });
         step.update.unexplained_outflow = Amount::from_sat(u64::try_from(lost).unwrap_or(0));
         let answers = self.htlc_answers.get(&after.txid);
-        step.update.unexplained_outputs = unexplained(after, before, answers, lost);
+        (step.update.unexplained_outputs, step.update.perhaps_htlcs) =
+            unexplained(after, before, answers, lost);
         step.update.peer_balance = (before.map_or(Amount::ZERO, |before| before.peers), after.peers());
 
         let mut changes = Vec::new();
@@ -311,29 +312,32 @@ pub(super) fn without<'a>(
     missing.collect()
 }
 
-/// Outputs that are neither ours, an anchor, nor an HTLC asked for, beyond the one that is the peer's balance.
+/// Outputs that are neither ours, an anchor, nor an HTLC asked for, beyond the one that is the peer's balance; and how many
+/// may still turn out to be HTLCs.
 ///
-/// That one pays what the HTLC transactions pay; where there is no HTLC it is the last one left. It is not taken for
-/// the peer's if the peer had none before and all of it left our balance: then it is an HTLC still to be asked for.
+/// The peer's balance pays what the HTLC transactions pay; where there is no HTLC it is the last one left. It is not taken for
+/// the peer's if the peer had none before and all of it left our balance: then it is an HTLC still to be asked for. It may
+/// also be made of what the gap held before, HTLCs too small for an output and fractions: no more than that, and only if
+/// nobody asks for its HTLC transaction. It is charged as what left us all the same.
 fn unexplained(
     after: &CounterpartyState,
     before: Option<&Before>,
     answers: Option<&HtlcAnswers>,
     lost: i64,
-) -> u32 {
+) -> (u32, u32) {
     let rest: Vec<_> = after.rest().collect();
     let count = |outputs: usize| u32::try_from(outputs).unwrap_or(u32::MAX);
     if let Some(answer) = answers.and_then(HtlcAnswers::any) {
         let residual = rest.iter().filter(|output| output.script_pubkey == answer.paid_to).count();
-        return count(rest.len() - residual.min(1));
+        return (count(rest.len() - residual.min(1)), 0);
     }
-    match rest[..] {
-        [only] => {
-            let newcomer = before.is_some_and(|before| before.peers == Amount::ZERO);
+    match (&rest[..], before) {
+        ([only], Some(before)) if before.peers == Amount::ZERO => {
             let ours = only.value.to_sat() >= DUST && lost >= sats(only.value);
-            u32::from(newcomer && ours)
+            let held = only.value <= before.gap;
+            (u32::from(ours && !held), u32::from(ours && held))
         }
-        _ => count(rest.len().saturating_sub(1)),
+        _ => (count(rest.len().saturating_sub(1)), 0),
     }
 }
 

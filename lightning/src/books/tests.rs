@@ -20,7 +20,7 @@ pub(crate) struct Htlc {
     pub(crate) cltv: u32,
 }
 
-pub(super) fn offer(hash: u8, amount: u64) -> Htlc {
+pub(crate) fn offer(hash: u8, amount: u64) -> Htlc {
     Htlc { by_us: true, hash, amount, cltv: 700_000 }
 }
 
@@ -74,18 +74,18 @@ pub(crate) fn hash160(hash: u8) -> [u8; 20] {
     ))
 }
 
-pub(super) fn terms(funded_by_us: bool) -> Terms {
+pub(crate) fn terms(funded_by_us: bool) -> Terms {
     Terms { funded_by_us, now: NOW, window: WINDOW, claim_seconds: 600 }
 }
 
 /// Asks for the HTLC transactions and answers the step of the commitment.
-pub(super) fn step(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc], funded_by_us: bool) -> Step {
+pub(crate) fn step(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc], funded_by_us: bool) -> Step {
     let commitment = explained(node, number, ours, htlcs);
     let (ask, learned) = node.ask(&node.funding_spend(&commitment, 1));
     node.channels.step(&ask, &learned, terms(funded_by_us)).expect("a step")
 }
 
-pub(super) fn explained(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Transaction {
+pub(crate) fn explained(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Transaction {
     let outputs: Vec<TxOut> = htlcs.iter().map(|htlc| htlc.output(node)).collect();
     let commitment = node.commitment_tx(number, ours, &outputs);
     for (vout, htlc) in (2..).zip(htlcs) {
@@ -96,7 +96,7 @@ pub(super) fn explained(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc])
 }
 
 /// Takes a step.
-pub(super) fn approve(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Step {
+pub(crate) fn approve(node: &mut Node, number: u64, ours: u64, htlcs: &[Htlc]) -> Step {
     let taken = step(node, number, ours, htlcs, false);
     let commitment = explained(node, number, ours, htlcs);
     let request = node.funding_spend(&commitment, 1);

@@ -32,8 +32,9 @@ pub(crate) struct ChannelRecord {
     pub(crate) to_remote: Option<(u32, ToRemote)>,
     /// Our `to_remote` on the first commitment of the peer's.
     pub(crate) first_to_remote: Option<Amount>,
-    /// Scripts beside the anchors on our own commitment 0, once it was signed: our `to_local`, never seen again, and
-    /// the peer's `to_remote`, on all of ours.
+    /// Scripts beside the anchors on our own first commitment, once it was signed: number 0, or a later one where the channel
+    /// was used before its funding confirmed. Our `to_local` and HTLCs are never seen again, the peer's `to_remote` is on all
+    /// of ours.
     pub(crate) holder_zero: Option<Vec<ScriptBuf>>,
     /// Index of our HTLC basepoint `{2/i}`, once an HTLC was matched to a commitment of this channel.
     pub(crate) htlc_base: Option<u32>,

@@ -4,9 +4,10 @@ use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 use strongroom_policy::case::{Destination, Spend};
 use strongroom_policy::{Frozen, KeyPath};
 
-use super::{Finding, Scene, Unfit};
+use super::whose::{self, Sorted};
+use super::{Finding, Reading, Scene, Unfit};
 use crate::channels::{Before, Change, Channel, ChannelRecord, CounterpartyState, HolderState};
-use crate::script::{Anchor, Funding, ToRemote};
+use crate::script::{Anchor, Funding};
 
 const SIGHASH_ALL: u8 = 1;
 
@@ -25,15 +26,6 @@ fn raw_number(transaction: &Transaction) -> u64 {
     let sequence = transaction.input[0].sequence.to_consensus_u32();
     let lock_time = transaction.lock_time.to_consensus_u32();
     u64::from(sequence & 0xff_ffff) << 24 | u64::from(lock_time & 0xff_ffff)
-}
-
-/// The outputs, sorted by whose they are.
-struct Sorted {
-    to_remote: Option<(usize, Amount, (u32, ToRemote))>,
-    anchors: Vec<usize>,
-    /// Pays a script of our own commitment 0, another one than which this is.
-    repeats_holder_zero: bool,
-    others: Vec<(u32, TxOut)>,
 }
 
 /// A transaction of commitment shape on a 2-of-2 of ours.
@@ -65,7 +57,11 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
     };
     let number = raw_number(transaction) ^ channel.record.obfuscator;
     let sorted = sort(scene, &channel, number)?;
-    let theirs = is_theirs(scene, &channel.record, &sorted, number);
+    let theirs = whose::is_theirs(scene, &channel.record, &sorted, number);
+    if scene.reading == Reading::Own && !(theirs && whose::may_be_ours(scene, &channel.record, &sorted)) {
+        return Err("it is certain whose commitment this is".into());
+    }
+    let theirs = theirs && scene.reading == Reading::First;
     let mut record = channel.record;
     let txid = scene.request.txid();
     let spend = if theirs {
@@ -86,25 +82,12 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
             let state = state(scene, &record, number, to_remote, sorted.others);
             record.guaranteed = Some(record.guaranteed.map_or(to_remote, |least| least.min(to_remote)));
             record.counterparty = Some(state);
-            record.closing &= record.frozen.is_some();
         }
         Spend::CounterpartyCommitment { channel: outpoint, number, to_remote }
     } else {
-        if number == 0 {
-            let scripts: Vec<_> =
-                sorted.others.iter().map(|(_, output)| output.script_pubkey.clone()).collect();
-            if *record.holder_zero.get_or_insert_with(|| scripts.clone()) != scripts {
-                return Err(format!("another commitment 0 of ours was signed for channel {outpoint}"));
-            }
-        }
+        own(scene, &mut record, &sorted, number)?;
         if record.holder.as_ref().is_none_or(|latest| latest.number <= number) {
             record.holder = Some(HolderState { number, txid, others: sorted.others });
-        }
-        // Number 0 is signed when the funding confirms; any later one ends the channel. Where it may be the peer's after
-        // all, it ends nothing.
-        record.closing |= number != 0;
-        if number != 0 && (sorted.repeats_holder_zero || has_balance(&record)) {
-            record.frozen.get_or_insert(Frozen::OwnCommitment { number });
         }
         Spend::HolderCommitment { channel: outpoint, number }
     };
@@ -121,6 +104,32 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         .collect();
     owned.sort_unstable_by_key(|(index, _)| *index);
     Ok(Finding { spend, changes, owned })
+}
+
+/// What our own commitment settles.
+///
+/// lnd has one signed when the funding confirms: number 0, or the latest where the channel was used before. That one ends
+/// nothing, and there is one of it. Any later one ends the channel, if it is certain to be ours.
+fn own(scene: &Scene<'_>, record: &mut ChannelRecord, sorted: &Sorted, number: u64) -> Result<(), Unfit> {
+    let first = record.holder.is_none() && record.reserved;
+    if number == 0 || first {
+        let scripts = || sorted.scripts.clone();
+        if *record.holder_zero.get_or_insert_with(scripts) != sorted.scripts {
+            return Err(format!(
+                "another commitment 0 of ours, or a later one, was signed for channel {}",
+                record.funding
+            ));
+        }
+        if sorted.scripts.iter().any(|script| scene.accounts.find_to_remote(script).is_some()) {
+            record.frozen.get_or_insert(Frozen::SharedKey);
+        }
+    }
+    let ends = number != 0 && !first;
+    if ends && whose::is_surely_ours(record, sorted, number) {
+        record.frozen.get_or_insert(Frozen::OwnCommitment { number });
+    }
+    record.closing |= ends && record.frozen.is_some();
+    Ok(())
 }
 
 /// The funding output is the one we know.
@@ -165,6 +174,9 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
     let used: Vec<Change> = used.map(|(root, _)| Change::ReservationUsed { root: *root }).collect();
     let reserved = !used.is_empty();
     changes.extend(used);
+    if reserved {
+        check_static_key(scene)?;
+    }
     let record = ChannelRecord {
         funding: outpoint,
         capacity: spent.value,
@@ -185,6 +197,19 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
     Ok((Channel::from(record), changes))
 }
 
+/// On a channel without `option_static_remotekey` our output has another key on each commitment, and no request shows which.
+/// It is a key hash, and of the types that are understood only our own `to_remote` may be one.
+fn check_static_key(scene: &Scene<'_>) -> Result<(), Unfit> {
+    let outputs = &scene.request.transaction().output;
+    let mut hashes = outputs.iter().filter(|output| output.script_pubkey.is_p2wpkh());
+    if hashes.all(|output| scene.accounts.find_to_remote(&output.script_pubkey).is_some()) {
+        return Ok(());
+    }
+    Err("its first commitment pays a key hash that is of no payment key of ours: a channel without \
+         option_static_remotekey, on which our own balance could not be told"
+        .into())
+}
+
 /// What is kept of the peer's commitment.
 fn state(
     scene: &Scene<'_>,
@@ -197,9 +222,7 @@ fn state(
     let answers = scene.channels.htlc_answers.get(&txid);
     let answered = others.iter().filter_map(|(vout, _)| Some(answers?.get(*vout)?.pending(*vout)));
     let htlcs = answered.collect();
-    let paid =
-        scene.request.transaction().output.iter().fold(0u64, |sum, o| sum.saturating_add(o.value.to_sat()));
-    let gap = Amount::from_sat(record.capacity.to_sat().saturating_sub(paid));
+    let gap = gap(scene, record);
     // A commitment is held against the one of the number before, also where lnd asks for a number once more.
     let before = record.counterparty.as_ref().map(|latest| {
         let kept = latest.before.as_ref().filter(|_| latest.number == number).cloned();
@@ -208,19 +231,23 @@ fn state(
     CounterpartyState { number, txid, to_remote, others, htlcs, gap, before }
 }
 
+/// What of the capacity no output holds.
+pub(super) fn gap(scene: &Scene<'_>, record: &ChannelRecord) -> Amount {
+    let paid =
+        scene.request.transaction().output.iter().fold(0u64, |sum, o| sum.saturating_add(o.value.to_sat()));
+    Amount::from_sat(record.capacity.to_sat().saturating_sub(paid))
+}
+
 fn sort(scene: &Scene<'_>, channel: &Channel, number: u64) -> Result<Sorted, Unfit> {
     let record = &channel.record;
-    let mut sorted =
-        Sorted { to_remote: None, anchors: Vec::new(), repeats_holder_zero: false, others: Vec::new() };
+    let mut sorted = Sorted::default();
     for (index, output) in scene.request.transaction().output.iter().enumerate() {
         let script = &output.script_pubkey;
         if output.value == Anchor::AMOUNT && channel.anchors.contains(script) {
             sorted.anchors.push(index);
             continue;
         }
-        if number != 0 && record.holder_zero.as_ref().is_some_and(|zero| zero.contains(script)) {
-            sorted.repeats_holder_zero = true;
-        }
+        sorted.scripts.push(script.clone());
         // The same payment basepoint for the channel's life; before the first payment to it, any of ours.
         let ours = if sorted.to_remote.is_some() { None } else { scene.accounts.find_to_remote(script) };
         match (ours, record.to_remote) {
@@ -233,47 +260,16 @@ fn sort(scene: &Scene<'_>, channel: &Channel, number: u64) -> Result<Sorted, Unf
             }
         }
     }
-    let taken = sorted.to_remote.filter(|_| record.to_remote.is_none()).and_then(|(_, _, key)| {
+    let borrowed = sorted
+        .to_remote
+        .filter(|_| record.to_remote.is_none() && !whose::is_own_zero(scene, record, &sorted, number));
+    let taken = borrowed.and_then(|(_, _, key)| {
         scene.channels.channels.values().find(|other| other.record.to_remote == Some(key))
     });
     if let Some(other) = taken {
         return Err(format!("its to_remote is that of channel {}", other.record.funding));
     }
     Ok(sorted)
-}
-
-/// Whether a commitment is the peer's, as far as requests tell.
-///
-/// It is if it pays our `to_remote`. Without that output it is one of ours, or the peer's while we have nothing.
-/// lnd asks for the peer's commitment 0 first and for ours, of the same number, when the funding confirms; from then
-/// on the peer's `to_remote` is known and tells ours. Where nothing tells, it counts as ours.
-fn is_theirs(scene: &Scene<'_>, record: &ChannelRecord, sorted: &Sorted, number: u64) -> bool {
-    if sorted.to_remote.is_some() {
-        return true;
-    }
-    if sorted.repeats_holder_zero {
-        return false;
-    }
-    match &record.counterparty {
-        None => record.holder.is_none(),
-        Some(latest) if latest.txid == scene.request.txid() => true,
-        Some(latest) if latest.number == number => number != 0 && we_have_nothing(record, latest),
-        Some(latest) => we_have_nothing(record, latest),
-    }
-}
-
-/// We began with nothing, so that the peer's `to_remote` is known from our own commitment 0, and have nothing yet.
-/// Signing our own commitment in disguise gives away no more than the peer's latest one says we have.
-fn we_have_nothing(record: &ChannelRecord, latest: &CounterpartyState) -> bool {
-    record.first_to_remote == Some(Amount::ZERO)
-        && latest.to_remote == Amount::ZERO
-        && record.holder_zero.is_some()
-}
-
-/// The peer's latest commitment pays us. Then so does its next one: what we must keep in reserve is never spent, and more
-/// than dust (BOLT 2).
-fn has_balance(record: &ChannelRecord) -> bool {
-    record.counterparty.as_ref().is_some_and(|latest| latest.to_remote > Amount::ZERO)
 }
 
 /// lnd numbers commitments one by one and signs the latest number again, with other contents perhaps, if it

@@ -11,6 +11,7 @@ mod outputs;
 mod peer_htlc;
 mod role;
 mod sweep;
+mod whose;
 
 use bitcoin::{OutPoint, TxOut, Txid};
 use strongroom_policy::SpendAsk;
@@ -41,6 +42,16 @@ pub(crate) struct Scene<'a> {
     request: &'a SignRequest,
     accounts: &'a Accounts,
     known: &'a dyn KnownTransactions,
+    reading: Reading,
+}
+
+/// How a commitment is read that may be either side's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// As the peer's, which is held against the books.
+    First,
+    /// As our own, where it may be that.
+    Own,
 }
 
 /// What was recognised.
@@ -68,7 +79,23 @@ impl Channels {
         accounts: &Accounts,
         known: &dyn KnownTransactions,
     ) -> (SpendAsk, Learned) {
-        let scene = Scene { channels: self, request, accounts, known };
+        self.read(Scene { channels: self, request, accounts, known, reading: Reading::First })
+    }
+
+    /// The other reading of a commitment that is refused as the peer's: our own, if it may be that. lnd must be able to end
+    /// a channel by its own commitment whatever the peer did to make it look like the peer's.
+    pub fn classify_as_own(
+        &self,
+        request: &SignRequest,
+        accounts: &Accounts,
+        known: &dyn KnownTransactions,
+    ) -> Option<(SpendAsk, Learned)> {
+        let read = self.read(Scene { channels: self, request, accounts, known, reading: Reading::Own });
+        matches!(read.0.spend, Spend::HolderCommitment { .. }).then_some(read)
+    }
+
+    fn read(&self, scene: Scene<'_>) -> (SpendAsk, Learned) {
+        let request = scene.request;
         let (inputs, conflict) = evidence::inputs(&scene);
         let found = match conflict {
             Some(conflict) => Err(conflict),

@@ -6,3 +6,4 @@ mod closing;
 mod commitments;
 mod funding;
 pub(crate) mod htlcs;
+mod way_out;

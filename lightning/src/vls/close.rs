@@ -20,7 +20,9 @@ impl Vls {
     ///
     /// VLS compares it with the latest commitments of both sides. Ours is never shown; in its place stands the peer's,
     /// mirrored, for this one question: the comparison is made, but once. Who pays the fee decides which side's balance
-    /// must be exact; where no request told who funded the channel, either may.
+    /// must be exact: who funded the channel, or whoever closes it (`option_simple_close`). The commitment's fee goes back to who
+    /// paid it; so where we funded the channel, a peer that pays for the close gets no more than it has. Where no request
+    /// told who funded the channel, either may have.
     pub fn mutual_close(
         &self,
         channel: &ChannelFacts,
@@ -43,14 +45,17 @@ impl Vls {
             return vec![refused(tags::CLOSE_FEE, format!("a fee of {} sat", fee.to_sat()))];
         }
         let wallet = Decided { places, scripts: Vec::new() };
-        let funders = match channel.we_funded {
-            Some(we) => vec![we],
-            None => vec![false, true],
-        };
+        let peers = state.current_counterparty_commit_info.as_ref().map_or(0, |i| i.to_broadcaster_value_sat);
         let mut first = None;
         for (ours, theirs) in assignments(outputs, places) {
-            for we_funded in &funders {
-                let channel = ChannelFacts { we_funded: Some(*we_funded), ..channel.clone() };
+            let payers: &[bool] = match channel.we_funded {
+                Some(true) if sats(theirs) > peers => &[true],
+                Some(true) => &[true, false],
+                Some(false) => &[false],
+                None => &[false, true],
+            };
+            for we_pay in payers {
+                let channel = ChannelFacts { we_funded: Some(*we_pay), ..channel.clone() };
                 let setup = setup(&channel, Amount::ZERO, self.node);
                 let found = self.rules.close.ask(false, |vls| {
                     vls.validate_mutual_close_tx(

@@ -178,7 +178,16 @@ prop_compose! {
             total: sat(again),
             channels: vec![(outpoint(59), sat(again))],
         });
-        ChannelUpdate { unexplained_outputs, unexplained_outflow, offered, frozen, peer_balance, unpaid, reopened }
+        ChannelUpdate {
+            unexplained_outputs,
+            perhaps_htlcs: 0,
+            unexplained_outflow,
+            offered,
+            frozen,
+            peer_balance,
+            unpaid,
+            reopened,
+        }
     }
 }
 

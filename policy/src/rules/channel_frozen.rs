@@ -1,4 +1,6 @@
-//! `channel-frozen`: after our own commitment or a mutual close was signed, the channel's updates end.
+//! `channel-frozen`: after our own commitment or a mutual close was signed, the channel's updates end. They never begin where
+//! the peer gave our own payment key for its own, so that both sides' commitments look alike. Only the peer's commitments are
+//! refused: the channel can be closed as ever.
 //!
 //! Without it a compromised LND takes our signature on a transaction that ends the channel at the balance of now, goes on
 //! being paid through the channel, and publishes the old ending: for the peer, or for itself.
@@ -26,12 +28,13 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     else {
         return;
     };
-    let after = match update.frozen {
+    let because = match update.frozen {
         None => return,
-        Some(Frozen::OwnCommitment { number }) => format!("own commitment {number}"),
-        Some(Frozen::MutualClose) => "a mutual close".to_owned(),
+        Some(Frozen::OwnCommitment { number }) => format!("after own commitment {number} was signed"),
+        Some(Frozen::MutualClose) => "after a mutual close was signed".to_owned(),
+        Some(Frozen::SharedKey) => "whose peer gave our own payment key for its own".to_owned(),
     };
-    let value = format!("commitment {number} of {channel} after {after} was signed");
+    let value = format!("commitment {number} of {channel} {because}");
     found.push(Violation::new(TAG, value, "no commitment after what ends the channel"));
 }
 
@@ -44,7 +47,7 @@ mod tests {
     #[test]
     fn nothing_follows_an_ending() {
         let asked = spend_case(theirs(4), vec![to_stranger(5)]);
-        for frozen in [Frozen::MutualClose, Frozen::OwnCommitment { number: 3 }] {
+        for frozen in [Frozen::MutualClose, Frozen::OwnCommitment { number: 3 }, Frozen::SharedKey] {
             let facts = updating(ChannelUpdate { frozen: Some(frozen), ..ChannelUpdate::default() });
             assert!(violated(TAG, &cautious(), &asked, &facts));
         }

@@ -2,9 +2,11 @@
 
 use bitcoin::consensus::deserialize;
 use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
-use strongroom_lightning::vls::Places;
-use strongroom_lightning::{KnownTransactions, SignRequest, Terms};
-use strongroom_policy::{Ask, Case, ClientName, Facts, Network, NodeName, Operation, Spend, Verdict};
+use strongroom_lightning::vls::{Places, Taught};
+use strongroom_lightning::{KnownTransactions, Learned, SignRequest, Terms};
+use strongroom_policy::{
+    Ask, Case, ClientName, Facts, Network, NodeName, Operation, Spend, SpendAsk, Verdict,
+};
 
 use super::approved::Approved;
 use super::decide::{Effects, Waits, answer};
@@ -33,6 +35,23 @@ impl KnownTransactions for Signed<'_> {
     }
 }
 
+/// A request as read, and the decision on it.
+struct Read {
+    case: Case,
+    facts: Facts,
+    /// Index of the input that charges are pinned to.
+    pin: usize,
+    verdict: Verdict,
+    learned: Learned,
+    /// For VLS.
+    taught: Taught,
+}
+
+/// Rules that our own commitment breaks when it is taken for the peer's. What breaks others only is the peer's, and not
+/// allowed.
+const NOT_THE_PEERS: [&str; 4] =
+    ["unknown-spend", "unexplained-output", "unexplained-outflow", "channel-frozen"];
+
 impl Keeper {
     /// Signatures on a transaction.
     pub(super) fn spend(&mut self, asked: Asked<SignRequest>) {
@@ -53,50 +72,36 @@ impl Keeper {
             return answer(reply, Err(Refusal::Sealed(format!("node {node} is not open"))));
         };
         let known = Signed { store: self.store.as_ref(), node: &node };
-        let (ask, learned) = books.channels.classify(&request, &books.accounts, &known);
-        let funded = super::effects::channel_of(&ask.spend)
-            .map_or(Amount::ZERO, |channel| books.allowances.funded_by_us(channel));
-        let terms = Terms {
-            funded_by_us: funded > Amount::ZERO,
-            now: self.now(),
-            window: self.policy.window().seconds(),
-            claim_seconds: self.policy.claim_seconds(),
-        };
-        let step = books.channels.step(&ask, &learned, terms);
-        let places = Places {
-            accounts: &books.accounts,
-            allowed: self.policy.allowlist(),
-            network: vls_network(self.policy.network()),
-        };
-        let judged = books.vls.judge(&request, &ask, &books.channels, funded, places);
-        let (mut facts, pin) = match self.spend_facts(&node, &ask) {
-            Ok(found) => found,
+        let first = books.channels.classify(&request, &books.accounts, &known);
+        let mut read = match self.read(node, client, &request, first) {
+            Ok(read) => read,
             Err(refusal) => return answer(reply, Err(refusal)),
         };
-        let mut learned = learned;
-        if let Some(step) = step {
-            facts.update = Some(step.update);
-            learned = learned.and(step.learned);
-        }
-        let case = Case { node, client, operation: Operation::SignPsbt, ask: Ask::Spend(ask) };
-        let verdict = self.policy.decide(&case, &facts).and(self.policy.vls().split(judged.violations));
-        let Ask::Spend(ask) = &case.ask else { return };
         // What could explain it comes no more: not a refusal, lnd asks again after the restart.
-        if let Some(because) = self.withheld.closing().filter(|_| wants(&verdict, &facts).is_some()) {
+        let wanted = wants(&read.verdict, &read.facts);
+        if let Some(because) = self.withheld.closing().filter(|_| wanted.is_some()) {
             return answer(reply, Err(Refusal::Sealed(because.to_owned())));
         }
         if until > self.now_ms()
-            && let Some(wants) = wants(&verdict, &facts)
-            && self.withheld.has_room(&case.node)
+            && let Some(wants) = wanted
+            && self.withheld.has_room(&read.case.node)
         {
-            let txid = ask.txid;
-            let asked = Asked { node: case.node, client: case.client, turn, request, reply };
+            let Ask::Spend(SpendAsk { txid, .. }) = read.case.ask else { return };
+            let asked = Asked { node: read.case.node, client: read.case.client, turn, request, reply };
             self.metrics.withheld.inc();
             return self.withheld.keep(asked, txid, wants, until);
         }
+        // Where the asker is gone, lnd stopped before it had asked for all, and asks again for what is the peer's.
+        if !reply.is_closed()
+            && let Some(own) = self.read_as_own(&read, &request)
+        {
+            read = own;
+        }
+        let Read { case, facts, pin, verdict, learned, taught } = read;
+        let Ask::Spend(ask) = &case.ask else { return };
         let effects = if verdict.allowed() {
             match self.spend_effects(&case, ask, &request, &digest, (&facts, pin), &verdict, learned) {
-                Ok(effects) => effects.with(&case.node, judged.taught),
+                Ok(effects) => effects.with(&case.node, taught),
                 Err(refusal) => return answer(reply, Err(refusal)),
             }
         } else {
@@ -120,6 +125,56 @@ impl Keeper {
         {
             self.spend_until(asked, until);
         }
+    }
+
+    /// Decides on a request as it was read.
+    fn read(
+        &self,
+        node: NodeName,
+        client: ClientName,
+        request: &SignRequest,
+        (ask, learned): (SpendAsk, Learned),
+    ) -> Result<Read, Refusal> {
+        let Some(books) = self.books.get(&node) else {
+            return Err(Refusal::Sealed(format!("node {node} is not open")));
+        };
+        let funded = super::effects::channel_of(&ask.spend)
+            .map_or(Amount::ZERO, |channel| books.allowances.funded_by_us(channel));
+        let terms = Terms {
+            funded_by_us: funded > Amount::ZERO,
+            now: self.now(),
+            window: self.policy.window().seconds(),
+            claim_seconds: self.policy.claim_seconds(),
+        };
+        let step = books.channels.step(&ask, &learned, terms);
+        let places = Places {
+            accounts: &books.accounts,
+            allowed: self.policy.allowlist(),
+            network: vls_network(self.policy.network()),
+        };
+        let judged = books.vls.judge(request, &ask, &books.channels, funded, places);
+        let (mut facts, pin) = self.spend_facts(&node, &ask)?;
+        let mut learned = learned;
+        if let Some(step) = step {
+            facts.update = Some(step.update);
+            learned = learned.and(step.learned);
+        }
+        let case = Case { node, client, operation: Operation::SignPsbt, ask: Ask::Spend(ask) };
+        let verdict = self.policy.decide(&case, &facts).and(self.policy.vls().split(judged.violations));
+        Ok(Read { case, facts, pin, verdict, learned, taught: judged.taught })
+    }
+
+    /// The same request as our own commitment, if it is refused as the peer's, may be ours, and is allowed as that.
+    fn read_as_own(&self, first: &Read, request: &SignRequest) -> Option<Read> {
+        if !first.verdict.enforced.iter().any(|found| NOT_THE_PEERS.contains(&found.tag.as_str())) {
+            return None;
+        }
+        let node = &first.case.node;
+        let books = self.books.get(node)?;
+        let known = Signed { store: self.store.as_ref(), node };
+        let own = books.channels.classify_as_own(request, &books.accounts, &known)?;
+        let read = self.read(node.clone(), first.case.client.clone(), request, own).ok()?;
+        read.verdict.allowed().then_some(read)
     }
 
     /// Decides again what waits for a block: one may have come.
@@ -181,8 +236,8 @@ impl Keeper {
 /// confirms a funding before we have. A commitment waits to be explained under a policy that only observes too, or its
 /// journal would say that the honest are refused.
 fn wants(verdict: &Verdict, facts: &Facts) -> Option<Wants> {
-    if let Some(update) = facts.update.as_ref().filter(|update| update.may_be_explained()) {
-        return Some(Wants::Htlcs(update.unexplained_outputs));
+    if let Some(update) = facts.update.as_ref().filter(|update| update.awaited() > 0) {
+        return Some(Wants::Htlcs(update.awaited()));
     }
     let unconfirmed = verdict.enforced.iter().all(|violation| violation.tag == UNCONFIRMED);
     (!verdict.allowed() && unconfirmed).then_some(Wants::Block)

@@ -68,6 +68,7 @@ fn channel_of(known: &KnownChannel) -> Channel {
         frozen: match view.frozen {
             None => String::new(),
             Some(Frozen::MutualClose) => "a mutual close was signed".to_owned(),
+            Some(Frozen::SharedKey) => "the peer gave our own payment key for its own".to_owned(),
             Some(Frozen::OwnCommitment { number }) => format!("own commitment {number} was signed"),
         },
         closing: view.closing,

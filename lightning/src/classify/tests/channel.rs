@@ -104,6 +104,21 @@ impl Node {
         self.ask(bytes).0.spend
     }
 
+    /// As our own commitment, if it may be that.
+    pub fn as_own(&self, bytes: &[u8]) -> Option<(SpendAsk, Learned)> {
+        let request = parse(bytes, &self.accounts).unwrap_or_else(|error| panic!("{error}"));
+        self.channels.classify_as_own(&request, &self.accounts, &self.signed)
+    }
+
+    /// Signs it as our own.
+    pub fn approve_as_own(&mut self, bytes: &[u8]) -> Spend {
+        let (ask, learned) = self.as_own(bytes).expect("it may be our own");
+        let request = parse(bytes, &self.accounts).unwrap_or_else(|error| panic!("{error}"));
+        self.learn(learned);
+        self.signed.0.insert(ask.txid, request.transaction().output.clone());
+        ask.spend
+    }
+
     pub fn refused(&self, bytes: &[u8]) -> String {
         match self.ask(bytes) {
             (SpendAsk { spend: Spend::Unknown { why }, .. }, learned) => {

@@ -74,6 +74,9 @@ pub(super) fn denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
         (value, ask(&channel(), &close(Some((5_900_000, &ours)), Some(THEIRS + 50_001)))),
         (value, ask(&peers, &close(Some((5_949_999, &ours)), Some(THEIRS + 50_001)))),
         (value, ask(&peers, &close(None, Some(9_998_000)))),
+        // Nor does a peer that pays for the close of a channel that we funded get what was the commitment's fee.
+        (value, ask(&channel(), &close(Some((5_950_000, &ours)), Some(THEIRS + 50_001)))),
+        (value, ask(&channel(), &close(Some((5_900_000, &ours)), Some(THEIRS - 57_900)))),
         (value, ask(&unknown, &honest)),
         (fee, ask(&channel(), &close(Some((6_000_000 + 3_400, &ours)), Some(THEIRS)))),
         (fee, ask(&channel(), &close(Some((5_600_000, &ours)), Some(THEIRS)))),
@@ -103,6 +106,8 @@ fn honest_closes_pass() {
         close(Some((6_000_000, &ours)), Some(THEIRS)),
         close(Some((6_000_000, &reserve)), Some(THEIRS)),
         close(Some((6_000_000, &ours)), Some(THEIRS - 1_000)),
+        // More than the peer may differ by, of its own: whoever closes pays (option_simple_close).
+        close(Some((6_002_810, &ours)), Some(THEIRS - 57_900)),
     ] {
         for facts in [channel(), peers.clone()] {
             assert_eq!(vls.mutual_close(&facts, &close, home.places()), [], "{close:?}");
