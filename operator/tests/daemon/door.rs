@@ -96,6 +96,19 @@ fn export(name: String, seed_origin: &str, macaroon: Vec<u8>, words: &str) -> No
     }
 }
 
+fn refused_claim(number: u64) -> RefusedClaim {
+    RefusedClaim {
+        output: format!("{number}b41:1"),
+        kind: "sweep-delayed".into(),
+        what: "a sweep of our delayed output".into(),
+        sat: 8_640_000 / number,
+        at: 1_767_225_600,
+        because: "fee-cap: 1,200,000 sat of fee; allowed: at most 1,000,000 sat\u{1b}".into(),
+        way_out: "raise fees.closing.max_per_transaction_sat; then start lnd again".into(),
+        known: number == 1,
+    }
+}
+
 fn node() -> NodeStatus {
     NodeStatus {
         name: "alice".into(),
@@ -119,6 +132,7 @@ fn node() -> NodeStatus {
         unexplained_sat: 12,
         unexplained_limit_sat: 1_000_000,
         peers: (1..=7).map(|n| PeerExposure { peer: format!("0{n}ab"), sat: 700_000 / n }).collect(),
+        refused_claims: (1..=6).map(refused_claim).collect(),
     }
 }
 

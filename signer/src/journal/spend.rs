@@ -94,7 +94,7 @@ impl Keeper {
             self.metrics.withheld.inc();
             return self.withheld.keep(asked, txid, wants, until);
         }
-        let effects = if verdict.allowed() {
+        let mut effects = if verdict.allowed() {
             match self.spend_effects(&case, ask, &request, &digest, (&facts, pin), &verdict, learned) {
                 Ok(effects) => effects.with(&case.node, judged.taught),
                 Err(refusal) => return answer(reply, Err(refusal)),
@@ -102,6 +102,7 @@ impl Keeper {
         } else {
             Effects::default()
         };
+        effects.retold = self.retold(&case.node, ask, &verdict);
         let explains = match &ask.spend {
             Spend::CounterpartyHtlc { commitment, .. } if verdict.allowed() && effects.teaches() => {
                 Some(*commitment)

@@ -377,9 +377,10 @@ impl Keeper {
         }
     }
 
-    fn open_node(&mut self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
+    pub(super) fn open_node(&mut self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
         let books = self.read_books(&node, accounts)?;
         self.books.insert(node.clone(), books);
+        self.tell_refused_claims(&node);
         self.watch_channels(&node);
         Ok(())
     }

@@ -60,6 +60,7 @@ impl OperatorDoor {
                 (node.unexplained_sat, node.unexplained_limit_sat) = sats(books.unexplained);
                 let peers = books.largest_peers().into_iter();
                 node.peers = peers.map(|(peer, sat)| PeerExposure { peer, sat: sat.to_sat() }).collect();
+                node.refused_claims = books.refused_claims.into_iter().map(super::refused_claim).collect();
             }
         }
         nodes

@@ -4,6 +4,7 @@ pub mod add;
 pub mod export;
 pub mod files;
 pub mod list;
+pub mod refused;
 pub mod state;
 
 use clap::Subcommand;
