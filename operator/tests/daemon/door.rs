@@ -23,6 +23,7 @@ pub struct Seen {
     pub added: Vec<String>,
     pub minted: Vec<String>,
     pub accepted: Vec<String>,
+    pub moved: Vec<NodeLookaheadRequest>,
     pub leaves: Vec<u64>,
     refuse: bool,
     break_exports: bool,
@@ -262,6 +263,14 @@ impl Operator for Answers {
         _: Request<MacaroonRevokeRequest>,
     ) -> Result<Response<MacaroonRevokeResponse>, Status> {
         self.give(MacaroonRevokeResponse {})
+    }
+
+    async fn node_lookahead(
+        &self,
+        request: Request<NodeLookaheadRequest>,
+    ) -> Result<Response<NodeLookaheadResponse>, Status> {
+        self.seen().moved.push(request.into_inner());
+        self.give(NodeLookaheadResponse {})
     }
 
     async fn chain_accept(

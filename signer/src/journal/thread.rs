@@ -244,7 +244,12 @@ impl Keeper {
                 }
             }
             Job::Note(event, wake) => {
+                let moved = matches!(*event, audit::Event::LookaheadMoved { .. });
                 let outcome = self.record(*event, Batch::default());
+                if moved {
+                    // Durable with its leaf: whoever asked for it waits for both.
+                    self.write_marks();
+                }
                 match (outcome, wake) {
                     (Ok(_), Some(wake)) => self.waiting.push(wake),
                     (Err(e), Some(wake)) => wake(Err(e.to_string())),
