@@ -200,7 +200,7 @@ fn openings_are_held_to_the_caps() {
         policy(("max_unmatched_funding_sat = 33_554_430", "max_unmatched_funding_sat = 1_999_999"));
     assert_eq!(broken(&unmatched, opening(2_000_000, 0)), ["unmatched-funding"]);
     assert_eq!(broken(&cautious(), opening(5_000_000, 1_000_001)), ["outflow-per-transaction"]);
-    let five = Opening { channels: opening(100_000, 0).channels.repeat(5), ..opening(1, 0) };
+    let five = Opening { channels: vec![opening(100_000, 0).channels[0].clone(); 5], ..opening(1, 0) };
     assert_eq!(broken(&cautious(), five), ["unmatched-funding"]);
     assert_eq!(broken(&cautious(), opening(16_777_215, 1_000_000)), [""; 0]);
     let elsewhere = Opening { funded_elsewhere: true, ..opening(16_777_216, 0) };
