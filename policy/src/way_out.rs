@@ -108,7 +108,9 @@ mod tests {
         for rule in crate::rules::ALL {
             for kind in Kind::CLOSING {
                 let told = way_out(kind, &broken(&[rule.tag.0]));
-                for key in told.split([' ', ',', ';']).filter(|word| word.contains("_sat") || word.contains("max_")) {
+                for key in
+                    told.split([' ', ',', ';']).filter(|word| word.contains("_sat") || word.contains("max_"))
+                {
                     let mut parts = key.split('.');
                     let first = parts.next().expect("a word").to_owned();
                     let found = parts.try_fold(policy.get(&first), |at, part| Some(at?.get(part)));

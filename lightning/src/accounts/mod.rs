@@ -305,17 +305,15 @@ impl Accounts {
 
     /// Moves the lookahead to where it was when `marks` were taken.
     pub fn restore(&self, marks: &[Mark]) {
-        let one = |mark: &Mark| {
-            match mark.path {
-                KeyPath::Wallet(w) => self.wallet.restore(&w),
-                KeyPath::Lightning(l) if l.family == KeyLocator::MULTISIG => {
-                    self.families[&KeyLocator::MULTISIG].restore(l.index);
-                }
-                KeyPath::Lightning(l) if l.family == KeyLocator::PAYMENT_BASE => {
-                    self.to_remote.restore(l.index);
-                }
-                KeyPath::Lightning(_) => {}
+        let one = |mark: &Mark| match mark.path {
+            KeyPath::Wallet(w) => self.wallet.restore(&w),
+            KeyPath::Lightning(l) if l.family == KeyLocator::MULTISIG => {
+                self.families[&KeyLocator::MULTISIG].restore(l.index);
             }
+            KeyPath::Lightning(l) if l.family == KeyLocator::PAYMENT_BASE => {
+                self.to_remote.restore(l.index);
+            }
+            KeyPath::Lightning(_) => {}
         };
         // Far ones take seconds.
         std::thread::scope(|scope| {

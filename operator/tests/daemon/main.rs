@@ -195,7 +195,8 @@ fn the_lookahead_moves_on_one_branch() {
     assert!(out.contains("up to index 4,200 of m/84'/0'/0'/1"), "{out}");
     let seen = door.seen().moved.pop().expect("asked");
     assert_eq!((seen.name.as_str(), seen.account, seen.change, seen.index), ("alice", 84, true, 4200));
-    let json = run(&door, &["node", "lookahead", "alice", "--account", "86", "--index", "7", "--json"]).json();
+    let json =
+        run(&door, &["node", "lookahead", "alice", "--account", "86", "--index", "7", "--json"]).json();
     assert_eq!((json["account"].as_u64(), json["change"].as_bool()), (Some(86), Some(false)));
     for wrong in [
         &["node", "lookahead", "alice", "--account", "44", "--index", "7"][..],

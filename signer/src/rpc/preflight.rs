@@ -54,7 +54,9 @@ impl PreflightDoor {
         let (node_name, turn) = (client.node.clone(), client.turn.clone());
         if far {
             let until = Instant::now() + Duration::from_millis(limit_ms / 4);
-            tokio::task::block_in_place(|| node.accounts().search(intent.scripts().into_iter(), || Instant::now() < until));
+            tokio::task::block_in_place(|| {
+                node.accounts().search(intent.scripts().into_iter(), || Instant::now() < until)
+            });
         }
         let question = Question { node: node_name, client: client.name.clone(), intent, turn, reply };
         node.journal().ask(Inquiry::Preflight(Box::new(question)))?;
@@ -218,7 +220,8 @@ mod tests {
         let mainnet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
         let wallet = |outputs, all| What::Wallet(WalletIntent { outputs, all, sat_per_kw: 0 });
         let stranger = NewChannel { capacity_sat: 9, peer: vec![2, 2], ..NewChannel::default() };
-        let elsewhere = NewChannel { capacity_sat: 9, close_address: mainnet.into(), ..NewChannel::default() };
+        let elsewhere =
+            NewChannel { capacity_sat: 9, close_address: mainnet.into(), ..NewChannel::default() };
         let short = PaymentIntent { payment_hash: vec![1; 31], ..PaymentIntent::default() };
         for (what, says) in [
             (What::Payment(short), "31 bytes"),
