@@ -96,6 +96,15 @@ pub enum Event {
         /// Its id.
         id: String,
     },
+    /// An operator moved the lookahead: addresses of the wallet up to here are recognised as a node's own.
+    LookaheadMoved {
+        /// The node.
+        node: String,
+        /// The branch of its wallet, as `m/84'/0'/0'/1`.
+        branch: String,
+        /// The highest index that counts as used.
+        index: u32,
+    },
     /// A Lightning payment was authorised.
     PaymentAuthorized {
         /// Node whose channels may pay it.
@@ -226,6 +235,7 @@ impl Event {
             Event::ChecksInForce { .. } => "checks-in-force",
             Event::MacaroonMinted { .. } => "macaroon-minted",
             Event::MacaroonRevoked { .. } => "macaroon-revoked",
+            Event::LookaheadMoved { .. } => "lookahead-moved",
             Event::PaymentAuthorized { .. } => "payment-authorized",
             Event::ChainAnchored { .. } => "chain-anchored",
             Event::ChainReorganised { .. } => "chain-reorganised",

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod books;
 pub mod channels;
 pub mod classify;
+mod far;
 #[cfg(test)]
 mod fixture;
 pub mod messages;
@@ -17,7 +18,7 @@ pub mod script;
 pub mod vls;
 pub mod weight;
 
-pub use accounts::{AccountPath, Accounts, AccountsError, Mark, UnknownKey};
+pub use accounts::{AccountPath, Accounts, AccountsError, Mark, TooFar, UnknownKey};
 pub use books::{Authorization, AuthorizationError, Step, Terms};
 pub use channels::{ChannelView, Channels, HtlcView, Learned, OverdueClaim};
 pub use classify::KnownTransactions;

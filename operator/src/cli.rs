@@ -76,7 +76,7 @@ pub struct Global {
 pub enum Command {
     /// Make the keys on the token and the journal, once per appliance.
     Init(command::init::Init),
-    /// Add and list lnd nodes.
+    /// Add and list lnd nodes, and recognise their addresses.
     #[command(subcommand)]
     Node(node::Node),
     /// Mint, list and revoke macaroons.

@@ -23,6 +23,7 @@ pub mod update;
 pub mod velocity;
 pub mod verdict;
 pub mod violation;
+pub mod way_out;
 
 mod describe;
 mod fee_class;
@@ -56,3 +57,4 @@ pub use update::{ChannelUpdate, Cover, Frozen, OfferedHtlc, Reopened, UnpaidForw
 pub use velocity::{Tally, Velocity, Window};
 pub use verdict::Verdict;
 pub use violation::{Tag, Violation};
+pub use way_out::{claim, way_out};

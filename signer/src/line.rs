@@ -64,6 +64,20 @@ where
         }
     };
 
+    // An output that no key derived so far explains, of a kind that our wallet has: keys further on are derived, once ever,
+    // one request of each client at a time, and for half of the deadline at most. Crash: nothing happened.
+    let far = request.may_be_far(node.accounts());
+    if far {
+        if !big && tokio::time::timeout_at(deadline.into(), client.turn.alone()).await.is_err() {
+            return Err(late);
+        }
+        let until = began + Duration::from_millis(limit / 2);
+        aside(true, || request.search(node.accounts(), &|| Instant::now() < until));
+        if !big {
+            client.turn.no_longer_alone();
+        }
+    }
+
     // classify, decide, record: on the journal's own thread, in one step. The answer comes when the record is written.
     // Crash before that: no leaf, no charge, no signature; lnd asks again.
     let (reply, decided) = oneshot::channel();

@@ -6,6 +6,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use strongroom_policy::Kind;
+
 use crate::journal::{BooksReport, CHAIN_STATES, ChainReport};
 
 /// All metrics of the daemon.
@@ -53,6 +55,8 @@ pub struct Metrics {
     pub provisional_sat: IntGaugeVec,
     /// Incoming HTLCs whose claim is overdue: number.
     pub claims_overdue: IntGaugeVec,
+    /// Claims of money in channels that were refused and not signed since, by node and kind.
+    pub refused_closing: IntGaugeVec,
     /// HTLCs without authorisation in the window.
     pub unauthorized_sat: IntGaugeVec,
     /// Balance gone without an HTLC in the window.
@@ -163,6 +167,11 @@ impl Metrics {
             )?,
             provisional_sat: gauges("strongroom_provisional_sat", "forwards not proven settled", &["node"])?,
             claims_overdue: gauges("strongroom_claims_overdue", "HTLCs not claimed in time", &["node"])?,
+            refused_closing: gauges(
+                "strongroom_refused_closing",
+                "closes, claims and sweeps that were refused and not signed since",
+                &["node", "kind"],
+            )?,
             unauthorized_sat: gauges(
                 "strongroom_unauthorized_sat",
                 "HTLCs without authorisation in the rolling window",
@@ -214,6 +223,11 @@ impl Metrics {
         let sat = |a: Amount| i64::try_from(a.to_sat()).unwrap_or(i64::MAX);
         let node = [books.node.as_str()];
         self.channels.with_label_values(&[node[0], books.tier.as_str()]).set(i64::from(books.channels));
+        for kind in Kind::CLOSING {
+            let count = books.refused_claims.iter().filter(|claim| claim.kind == kind.as_str()).count();
+            let gauge = self.refused_closing.with_label_values(&[node[0], kind.as_str()]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         self.outflow_sat.with_label_values(&node).set(sat(books.outflow));
         self.channels_sat.with_label_values(&node).set(sat(books.channels_total));
         self.unnamed_sat.with_label_values(&node).set(sat(books.unnamed));

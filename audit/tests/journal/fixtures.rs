@@ -188,6 +188,9 @@ pub fn event() -> impl Strategy<Value = Event> {
             id, node: "alice".into(), client: "lnd".into(), expires, address
         }),
         1 => any::<String>().prop_map(|id| Event::MacaroonRevoked { id }),
+        1 => any::<u32>().prop_map(|index| Event::LookaheadMoved {
+            node: "alice".into(), branch: "m/84'/0'/0'/1".into(), index
+        }),
         1 => any::<(u64, u32, u64, String)>().prop_map(|(sat, max_attempts, expires, label)| {
             Event::PaymentAuthorized {
                 node: "alice".into(), payment_hash: "00".into(), sat, max_attempts, expires, label

@@ -17,7 +17,8 @@ pub fn open(asked: OpenChannelRequest) -> Asked {
         Ok(_) => asked.node_pubkey,
         Err(_) => return Err("node_pubkey_string is not hex".to_owned()),
     };
-    let channel = NewChannel { capacity_sat, push_sat: unsigned(asked.push_sat, "push_sat")?, peer };
+    let push_sat = unsigned(asked.push_sat, "push_sat")?;
+    let channel = NewChannel { capacity_sat, push_sat, peer, close_address: asked.close_address };
     Ok(Some(What::Open(OpenIntent {
         channels: vec![channel],
         sat_per_kw: sat_per_kw(asked.sat_per_vbyte, asked.sat_per_byte)?,
@@ -30,7 +31,8 @@ pub fn batch_open(asked: BatchOpenChannelRequest) -> Asked {
     let channels = asked.channels.into_iter().map(|channel| {
         let push_sat = unsigned(channel.push_sat, "push_sat")?;
         let capacity_sat = capacity(channel.local_funding_amount)?;
-        Ok(NewChannel { capacity_sat, push_sat, peer: channel.node_pubkey })
+        let (peer, close_address) = (channel.node_pubkey, channel.close_address);
+        Ok(NewChannel { capacity_sat, push_sat, peer, close_address })
     });
     let channels = channels.collect::<Result<Vec<_>, Unclear>>()?;
     if channels.is_empty() {
@@ -112,7 +114,9 @@ mod tests {
             ..Default::default()
         };
         let opened = opening(open(asked.clone()));
-        assert_eq!(opened.channels, [NewChannel { capacity_sat: 9, push_sat: 2, peer: vec![2; 33] }]);
+        let channel =
+            NewChannel { capacity_sat: 9, push_sat: 2, peer: vec![2; 33], close_address: String::new() };
+        assert_eq!(opened.channels, [channel]);
         let by_text = OpenChannelRequest {
             node_pubkey: Vec::new(),
             node_pubkey_string: "03".repeat(33),
@@ -125,6 +129,46 @@ mod tests {
         assert!(opening(open(shim)).funded_elsewhere);
         let most = OpenChannelRequest { fund_max: true, local_funding_amount: 0, ..asked };
         assert_eq!(opening(open(most)).channels[0].capacity_sat, 0);
+    }
+
+    #[test]
+    fn where_a_close_will_pay_comes_through() {
+        let asked = OpenChannelRequest {
+            local_funding_amount: 9,
+            close_address: "bcrt1qopen".into(),
+            ..Default::default()
+        };
+        assert_eq!(opening(open(asked)).channels[0].close_address, "bcrt1qopen");
+        let [here, elsewhere] = ["", "bcrt1qbatch"].map(|address| BatchOpenChannel {
+            local_funding_amount: 9,
+            close_address: address.into(),
+            ..Default::default()
+        });
+        let batch = BatchOpenChannelRequest { channels: vec![here, elsewhere], sat_per_vbyte: 1 };
+        let addresses = opening(batch_open(batch)).channels.into_iter().map(|channel| channel.close_address);
+        assert_eq!(addresses.collect::<Vec<_>>(), ["", "bcrt1qbatch"]);
+        let point = ChannelPoint {
+            funding_txid: Some(FundingTxid::FundingTxidStr("ab".repeat(32))),
+            output_index: 0,
+        };
+        let asked = CloseChannelRequest {
+            channel_point: Some(point),
+            delivery_address: "bcrt1qclose".into(),
+            ..Default::default()
+        };
+        let Ok(Some(What::Close(intent))) = close(asked) else { panic!("it is clear") };
+        assert_eq!(intent.address, "bcrt1qclose");
+    }
+
+    /// The numbers are lnd's: a message as lnd's own client writes it.
+    #[test]
+    fn close_addresses_stand_where_lnd_puts_them() {
+        use prost::Message as _;
+        let wire = |field: u8| [&[field << 3 | 2, 1][..], b"x"].concat();
+        let asked = OpenChannelRequest::decode(&wire(13)[..]).expect("one field");
+        assert_eq!(asked.close_address, "x");
+        assert_eq!(BatchOpenChannel::decode(&wire(6)[..]).expect("one field").close_address, "x");
+        assert_eq!(CloseChannelRequest::decode(&wire(5)[..]).expect("one field").delivery_address, "x");
     }
 
     #[test]

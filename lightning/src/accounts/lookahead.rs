@@ -14,7 +14,11 @@ use crate::script;
 /// Keys derived per call at most, so that a request naming a far index costs milliseconds, not minutes.
 const STEP: u32 = 256;
 /// Keys of one branch recognised at most: 32 MB.
-const CEILING: u32 = 400_000;
+pub(super) const CEILING: u32 = 400_000;
+/// How many windows beyond the last key used are searched for an output that the window does not explain: 20,000 keys,
+/// of which each is derived once, ever. So a flood of addresses that nobody pays keeps none of our own from being
+/// recognised, and a flood of strangers' scripts costs no more than the first of them.
+const WINDOWS_SEARCHED: u32 = 20;
 
 /// What a key is recognised by: a tag and up to 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,19 +123,39 @@ impl Lookahead {
         };
         let Ok(_growing) = self.growing.try_lock() else { return };
         let filled = self.grow(target, STEP);
-        // An index far ahead of the window counts as used only once the window has reached it.
-        if index < filled {
-            let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-            table.highest_used = table.highest_used.max(Some(index));
-        }
+        self.believe(index, filled);
+    }
+
+    /// Derives some more keys beyond the window. Returns whether there are yet more to be searched.
+    pub(super) fn search_on(&self) -> bool {
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.search_end();
+        self.grow(end, STEP) < end
+    }
+
+    /// Whether keys are left that a search would derive.
+    pub(super) fn may_be_searched(&self) -> bool {
+        self.read().filled < self.search_end()
+    }
+
+    fn search_end(&self) -> u32 {
+        let next = self.highest_used().map_or(0, |highest| highest.saturating_add(1));
+        next.saturating_add(self.ahead.saturating_mul(WINDOWS_SEARCHED)).min(CEILING)
     }
 
     /// Moves the window past `index` at once.
     pub(super) fn restore(&self, index: u32) {
-        let growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.grow(self.target(index), u32::MAX);
-        drop(growing);
-        self.note_used(index);
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let filled = self.grow(self.target(index), u32::MAX);
+        self.believe(index, filled);
+    }
+
+    /// An index far ahead of the window counts as used only once the window has reached it.
+    fn believe(&self, index: u32, filled: u32) {
+        if index < filled {
+            let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+            table.highest_used = table.highest_used.max(Some(index));
+        }
     }
 
     pub(super) fn highest_used(&self) -> Option<u32> {

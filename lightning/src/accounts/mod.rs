@@ -26,6 +26,9 @@ pub use path::AccountPath;
 /// address further ahead than this would be lost to lnd, so it is not "ours" either.
 pub const LOOKAHEAD: u32 = 1_000;
 
+/// The highest index of the wallet that an operator can move the lookahead past.
+pub const FURTHEST: u32 = lookahead::CEILING - LOOKAHEAD - 1;
+
 /// Channel key families that LND uses (`keychain/derivation.go`), 0 to 9.
 const NAMED_FAMILIES: std::ops::RangeInclusive<u32> = 0..=9;
 
@@ -69,6 +72,11 @@ pub enum AccountsError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no account of this node holds the key {0}")]
 pub struct UnknownKey(pub KeyPath);
+
+/// An index beyond what is ever recognised.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("index {0}; allowed: at most {FURTHEST}, since every key before it is kept in memory")]
+pub struct TooFar(pub u32);
 
 /// Highest index known used on a branch of the wallet or of a channel family, to be kept over a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -213,6 +221,29 @@ impl Accounts {
         self.wallet.peek(script)
     }
 
+    /// Whether one of these scripts may be our wallet's at an index that no lookup reaches yet.
+    pub fn may_be_far<'a>(&self, mut scripts: impl Iterator<Item = &'a Script>) -> bool {
+        scripts.any(|script| self.wallet.may_be_far(script))
+    }
+
+    /// Searches for these scripts beyond the lookahead while `goes_on` says so. LND's own addresses are there when
+    /// many before them were handed out and never paid. Each key is derived once, ever: what strangers' scripts cost is
+    /// bounded, however many there are.
+    pub fn search<'a>(&self, scripts: impl Iterator<Item = &'a Script>, goes_on: impl Fn() -> bool) {
+        for script in scripts {
+            self.wallet.search(script, &goes_on);
+        }
+    }
+
+    /// Moves the lookahead of one branch of the wallet past `path`, as an operator says that LND has.
+    pub fn reach(&self, path: &WalletPath) -> Result<(), TooFar> {
+        if path.index > FURTHEST {
+            return Err(TooFar(path.index));
+        }
+        self.wallet.restore(path);
+        Ok(())
+    }
+
     /// Our multisig key `{0/i}` with this compressed form.
     pub fn find_multisig(&self, key: &[u8; 33]) -> Option<KeyLocator> {
         self.find_in_family(KeyLocator::MULTISIG, key)
@@ -274,18 +305,22 @@ impl Accounts {
 
     /// Moves the lookahead to where it was when `marks` were taken.
     pub fn restore(&self, marks: &[Mark]) {
-        for mark in marks {
-            match mark.path {
-                KeyPath::Wallet(w) => self.wallet.restore(&w),
-                KeyPath::Lightning(l) if l.family == KeyLocator::MULTISIG => {
-                    self.families[&KeyLocator::MULTISIG].restore(l.index);
-                }
-                KeyPath::Lightning(l) if l.family == KeyLocator::PAYMENT_BASE => {
-                    self.to_remote.restore(l.index);
-                }
-                KeyPath::Lightning(_) => {}
+        let one = |mark: &Mark| match mark.path {
+            KeyPath::Wallet(w) => self.wallet.restore(&w),
+            KeyPath::Lightning(l) if l.family == KeyLocator::MULTISIG => {
+                self.families[&KeyLocator::MULTISIG].restore(l.index);
             }
-        }
+            KeyPath::Lightning(l) if l.family == KeyLocator::PAYMENT_BASE => {
+                self.to_remote.restore(l.index);
+            }
+            KeyPath::Lightning(_) => {}
+        };
+        // Far ones take seconds.
+        std::thread::scope(|scope| {
+            for mark in marks {
+                scope.spawn(move || one(mark));
+            }
+        });
     }
 }
 

@@ -96,6 +96,61 @@ fn the_lookahead_moves_with_use_and_no_further() {
 }
 
 #[test]
+fn unpaid_addresses_keep_none_of_ours_from_being_recognised() {
+    let seed = Seed::new(1);
+    let accounts = seed.accounts_ahead(5);
+    // Only the last of 90 addresses is ever paid: a flood of requests for addresses, or a shop's orders.
+    for (purpose, branch, script) in [
+        (86, 0, p2tr(&seed.key(&wallet(86, 0, 89)))),
+        (84, 1, p2wpkh(&seed.key(&wallet(84, 1, 89)))),
+        (49, 0, nested(&seed.key(&wallet(49, 0, 89)))),
+    ] {
+        assert_eq!(accounts.find_script(&script), None);
+        assert!(accounts.may_be_far([&*script].into_iter()));
+        accounts.search([&*script].into_iter(), || true);
+        let path = WalletPath { purpose, branch, index: 89 };
+        assert_eq!(accounts.find_script(&script), Some(path));
+        // Kept, so that it is found at once after a restart.
+        let again = seed.accounts_ahead(5);
+        again.restore(&accounts.marks());
+        assert_eq!(again.find_script(&script), Some(path));
+        assert!(!accounts.may_be_far([&*script].into_iter()));
+    }
+}
+
+#[test]
+fn a_strangers_script_costs_a_search_once() {
+    let seed = Seed::new(1);
+    let accounts = seed.accounts_ahead(5);
+    let beyond = p2tr(&seed.key(&wallet(86, 0, 100)));
+    let wsh = crate::script::to_remote_script(&seed.bytes(3, 4)).to_p2wsh();
+    assert!(!accounts.may_be_far([&*wsh].into_iter()), "no kind that the wallet has");
+    accounts.search([&*beyond].into_iter(), || false);
+    assert!(accounts.may_be_far([&*beyond].into_iter()), "no time, no search");
+    accounts.search([&*beyond].into_iter(), || true);
+    assert_eq!(accounts.find_script(&beyond), None, "twenty windows beyond the last one used and no further");
+    for number in 0..5 {
+        let other = p2tr(&Seed::new(2).key(&wallet(86, 0, number)));
+        assert!(!accounts.may_be_far([&*other].into_iter()), "all keys of this kind are derived");
+    }
+    // Other kinds are searched for themselves.
+    assert!(accounts.may_be_far([&*p2wpkh(&Seed::new(2).key(&wallet(84, 0, 0)))].into_iter()));
+}
+
+#[test]
+fn an_operator_moves_the_lookahead_within_its_end() {
+    let seed = Seed::new(1);
+    let accounts = seed.accounts_ahead(5);
+    let path = |index| WalletPath { purpose: 84, branch: 0, index };
+    assert_eq!(accounts.reach(&path(FURTHEST + 1)), Err(TooFar(FURTHEST + 1)));
+    let script = p2wpkh(&seed.key(&wallet(84, 0, 704)));
+    assert_eq!(accounts.find_script(&script), None);
+    assert_eq!(accounts.reach(&path(700)), Ok(()));
+    assert_eq!(accounts.marks(), [Mark { path: wallet(84, 0, 700) }]);
+    assert!(accounts.find_script(&script).is_some());
+}
+
+#[test]
 fn channel_keys_are_found_by_themselves() {
     let seed = Seed::new(1);
     let accounts = seed.accounts();

@@ -65,15 +65,27 @@ impl WalletScripts {
         Some(path)
     }
 
+    /// Whether a script may be of a key that is not derived yet, and would be by a search.
+    pub(super) fn may_be_far(&self, script: &Script) -> bool {
+        let Some((kind, _)) = print(script) else { return false };
+        let mut branches = self.0.iter().filter(|branch| branch.kind == kind);
+        branches.any(|branch| branch.table.may_be_searched()) && self.peek(script).is_none()
+    }
+
+    /// Searches for a script's key beyond the windows, some keys of each branch in turn, while `goes_on` says so.
+    pub(super) fn search(&self, script: &Script, goes_on: impl Fn() -> bool) {
+        let Some((kind, _)) = print(script) else { return };
+        while self.peek(script).is_none() && goes_on() {
+            let branches = self.0.iter().filter(|branch| branch.kind == kind);
+            if branches.filter(|branch| branch.table.search_on()).count() == 0 {
+                return;
+            }
+        }
+    }
+
     /// The same, and the windows stay where they are.
     pub(super) fn peek(&self, script: &Script) -> Option<WalletPath> {
-        let (kind, print) = if let Some(print) = Print::p2wpkh(script) {
-            (Kind::P2wpkh, print)
-        } else if let Some(print) = Print::p2tr(script) {
-            (Kind::P2tr, print)
-        } else {
-            (Kind::NestedP2wpkh, Print::p2sh(script)?)
-        };
+        let (kind, print) = print(script)?;
         self.0.iter().filter(|branch| branch.kind == kind).find_map(|b| {
             let index = b.table.peek(&print)?;
             Some(WalletPath { purpose: b.purpose, branch: b.branch, index })
@@ -102,6 +114,14 @@ impl WalletScripts {
     fn branch(&self, path: &WalletPath) -> Option<&Branch> {
         self.0.iter().find(|b| b.purpose == path.purpose && b.branch == path.branch)
     }
+}
+
+/// What a script is looked for by, if it is of a kind that the wallet has.
+fn print(script: &Script) -> Option<(Kind, Print)> {
+    Print::p2wpkh(script)
+        .map(|print| (Kind::P2wpkh, print))
+        .or_else(|| Print::p2tr(script).map(|print| (Kind::P2tr, print)))
+        .or_else(|| Print::p2sh(script).map(|print| (Kind::NestedP2wpkh, print)))
 }
 
 fn p2wpkh(key: &PublicKey) -> ScriptBuf {

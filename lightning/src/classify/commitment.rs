@@ -12,7 +12,7 @@ use crate::script::{Anchor, Funding};
 const SIGHASH_ALL: u8 = 1;
 
 /// BOLT 3: sequence 0x80…… and locktime 0x20……, hiding the number between them. One input, version 2.
-pub(super) fn has_shape(transaction: &Transaction) -> bool {
+pub(crate) fn has_shape(transaction: &Transaction) -> bool {
     let [input] = &transaction.input[..] else {
         return false;
     };
@@ -157,7 +157,7 @@ fn open(scene: &Scene<'_>, funding: &Funding) -> Result<(Channel, Vec<Change>), 
         return Err(format!("the 2-of-2 does not hold our key {multisig}"));
     }
     if let Some(other) = scene.channels.by_multisig.get(&multisig.index) {
-        return Err(format!("our key {multisig} belongs to channel {other} already"));
+        return Err(super::anew::taken(scene, multisig, other));
     }
     let mut changes = Vec::new();
     if let Some(maybe) = scene.channels.fundings.get(&outpoint) {

@@ -1,5 +1,6 @@
 //! What a transaction is: recognition by script, key, shape, and what earlier requests taught.
 
+mod anew;
 mod claimed;
 mod close;
 mod commitment;
@@ -23,6 +24,7 @@ use crate::psbt::{SignRequest, ToSign};
 use crate::weight;
 use role::Role;
 
+pub(crate) use commitment::has_shape as has_commitment_shape;
 pub(crate) use peer_htlc::htlc_of;
 
 /// Transactions that we recorded when we signed them, by [`SpendAsk::txid`]; the journal keeps them. All kinds but

@@ -31,6 +31,18 @@ pub enum Intent {
     Close(Closing),
 }
 
+impl Intent {
+    /// Scripts that the user named, which may be our wallet's.
+    pub fn scripts(&self) -> Vec<&Script> {
+        match self {
+            Intent::Payment(_) => Vec::new(),
+            Intent::Wallet(payment) => payment.outputs.iter().map(|(script, _)| &**script).collect(),
+            Intent::Open(opening) => opening.channels.iter().filter_map(|c| c.close_to.as_deref()).collect(),
+            Intent::Close(closing) => closing.to.as_deref().into_iter().collect(),
+        }
+    }
+}
+
 /// A payment over channels.
 #[derive(Clone, Copy, Debug)]
 pub struct Payment {
@@ -67,7 +79,7 @@ pub struct Opening {
 }
 
 /// A channel to be opened by us.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewChannel {
     /// Its capacity; `None` for as much as the wallet has.
     pub capacity: Option<Amount>,
@@ -75,6 +87,8 @@ pub struct NewChannel {
     pub push: Amount,
     /// The peer, if it is known.
     pub peer: Option<NodeId>,
+    /// Where a close by agreement will pay us, if that is agreed at the opening.
+    pub close_to: Option<ScriptBuf>,
 }
 
 /// The close of a channel.
@@ -108,6 +122,8 @@ pub struct Foreseen {
 pub struct Foresight {
     /// This at least.
     pub certain: Vec<Foreseen>,
+    /// This when a channel that is to be opened is closed one day: of it only where our balance goes is known.
+    pub at_its_end: Vec<Foreseen>,
     /// This if it comes to the worst, and when that is.
     pub possible: Vec<(String, Foreseen)>,
     /// What is not known beforehand.
@@ -120,7 +136,7 @@ impl Channels {
         let mut foresight = match intent {
             Intent::Payment(payment) => self.foresee_payment(payment, terms),
             Intent::Wallet(payment) => self.foresee_wallet(payment, accounts),
-            Intent::Open(opening) => wallet::foresee_opening(opening),
+            Intent::Open(opening) => wallet::foresee_opening(opening, accounts),
             Intent::Close(closing) => self.foresee_close(closing, accounts, terms),
         };
         foresight

@@ -183,7 +183,7 @@ fn wallet_payments_are_held_to_their_limits() {
 }
 
 fn opening(capacity: u64, push: u64) -> Opening {
-    let channel = NewChannel { capacity: Some(sat(capacity)), push: sat(push), peer: None };
+    let channel = NewChannel { capacity: Some(sat(capacity)), push: sat(push), peer: None, close_to: None };
     Opening { channels: vec![channel], fee_rate: Some(1_250), funded_elsewhere: false }
 }
 
@@ -200,14 +200,33 @@ fn openings_are_held_to_the_caps() {
         policy(("max_unmatched_funding_sat = 33_554_430", "max_unmatched_funding_sat = 1_999_999"));
     assert_eq!(broken(&unmatched, opening(2_000_000, 0)), ["unmatched-funding"]);
     assert_eq!(broken(&cautious(), opening(5_000_000, 1_000_001)), ["outflow-per-transaction"]);
-    let five = Opening { channels: opening(100_000, 0).channels.repeat(5), ..opening(1, 0) };
+    let five = Opening { channels: vec![opening(100_000, 0).channels[0].clone(); 5], ..opening(1, 0) };
     assert_eq!(broken(&cautious(), five), ["unmatched-funding"]);
     assert_eq!(broken(&cautious(), opening(16_777_215, 1_000_000)), [""; 0]);
     let elsewhere = Opening { funded_elsewhere: true, ..opening(16_777_216, 0) };
     assert_eq!(broken(&cautious(), elsewhere), ["channel-capacity"]);
-    let most = NewChannel { capacity: None, push: Amount::ZERO, peer: None };
+    let most = NewChannel { capacity: None, push: Amount::ZERO, peer: None, close_to: None };
     let foresight = foresee(&node, Intent::Open(Opening { channels: vec![most], ..opening(1, 0) }));
     assert!(foresight.certain.is_empty() && foresight.unchecked[0].contains("capacity"), "{foresight:?}");
+}
+
+#[test]
+fn where_a_close_will_pay_is_held_to_our_wallet_at_the_opening() {
+    let node = Node::with_channel(500_000);
+    let broken = |capacity: Option<u64>, close_to: Option<ScriptBuf>| {
+        let mut opening = opening(100_000, 0);
+        opening.channels[0] =
+            NewChannel { capacity: capacity.map(sat), close_to, ..opening.channels[0].clone() };
+        let foresight = foresee(&node, Intent::Open(opening));
+        let ends = foresight.at_its_end.iter();
+        let tags = ends.flat_map(|of| decide(&cautious(), &node, of.ask.clone(), None, of));
+        tags.filter(|tag| tag == "mutual-close-balance").count()
+    };
+    for capacity in [Some(100_000), Some(16_777_215), None] {
+        assert_eq!(broken(capacity, Some(stranger(5))), 1, "{capacity:?}");
+        assert_eq!(broken(capacity, Some(node.wallet_script(0, 2))), 0);
+        assert_eq!(broken(capacity, None), 0);
+    }
 }
 
 fn closing(node: &Node, to: Option<ScriptBuf>) -> Closing {

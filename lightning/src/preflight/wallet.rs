@@ -1,6 +1,6 @@
 //! What the wallet pays: destinations, and the fundings of new channels.
 
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, OutPoint, Weight};
 use strongroom_policy::case::{Destination, OutputFact, Spend};
 
 use super::{
@@ -47,7 +47,7 @@ fn wallet_spend(outputs: Vec<OutputFact>, fee_rate: Option<u64>) -> Foreseen {
 }
 
 /// Channels to be opened: the funding transaction, if our wallet makes it, and each channel's first commitment.
-pub(super) fn foresee_opening(opening: &Opening) -> Foresight {
+pub(super) fn foresee_opening(opening: &Opening, accounts: &Accounts) -> Foresight {
     let mut foresight = Foresight::default();
     let known: Vec<(&NewChannel, Amount)> =
         opening.channels.iter().filter_map(|channel| Some((channel, channel.capacity?))).collect();
@@ -67,6 +67,14 @@ pub(super) fn foresee_opening(opening: &Opening) -> Foresight {
         if opening.fee_rate.is_none() {
             foresight.unchecked.push(FEE_UNKNOWN.to_owned());
         }
+    }
+    // What is agreed at the opening holds whoever closes, and whenever: at the worst all of the channel is ours by then.
+    for channel in &opening.channels {
+        let Some(script) = &channel.close_to else { continue };
+        let all = channel.capacity.unwrap_or(Amount::MAX_MONEY);
+        let spend = Spend::MutualClose { channel: OutPoint::null(), our_balance: all, htlcs_pending: false };
+        let outputs = vec![output(all, script.clone(), owner(accounts, script))];
+        foresight.at_its_end.push(Foreseen::new(spend, OutPoint::null(), all, outputs, Weight::ZERO));
     }
     for (channel, capacity) in known {
         let kept = minus(capacity, channel.push);

@@ -7,6 +7,7 @@ use strongroom_proto::strongroom::v1::ChannelsRequest;
 use strongroom_proto::strongroom::v1::channels_client::ChannelsClient;
 
 use super::channel::state::ChannelState;
+use super::node::refused::{RefusedState, refused};
 use crate::answer::Answer;
 use crate::cli::Global;
 use crate::daemon::open;
@@ -17,7 +18,11 @@ const AFTER: &str = "\
 that any commitment ever paid us: nothing proves to a signer that an old one
 was revoked. T0 means that the checks rest on lnd's requests alone; POLICY.md
 says what that leaves open. `peer` is whom the channel's announcement names:
-lnd's word, which nothing proves to a signer.";
+lnd's word, which nothing proves to a signer.
+
+REFUSED are closes, claims and sweeps that lnd asked for, was refused, and does
+not ask for again by itself: do what the line says, then start lnd again. A line
+goes once the same output is signed for.";
 
 /// Channels by the signer's own books.
 #[derive(Args)]
@@ -31,6 +36,7 @@ pub struct Channels {
 #[derive(Serialize)]
 struct Known {
     channels: Vec<ChannelState>,
+    refused_claims: Vec<RefusedState>,
 }
 
 impl Channels {
@@ -39,15 +45,20 @@ impl Channels {
         let node = self.node.map_or_else(String::new, String::from);
         let request = ChannelsRequest { node, channel: String::new() };
         let answer = ChannelsClient::new(open(&global.socket).await?).list(request).await?.into_inner();
-        Known { channels: answer.channels.into_iter().map(ChannelState::from).collect() }.give(global.json)
+        Known {
+            channels: answer.channels.into_iter().map(ChannelState::from).collect(),
+            refused_claims: answer.refused_claims.into_iter().map(RefusedState::from).collect(),
+        }
+        .give(global.json)
     }
 }
 
 impl Answer for Known {
     fn words(&self) -> String {
+        let claims = refused(&self.refused_claims, usize::MAX);
         if self.channels.is_empty() {
-            return "no channel was seen yet".to_owned();
+            return format!("no channel was seen yet{claims}");
         }
-        self.channels.iter().map(ChannelState::words).collect::<Vec<_>>().join("\n")
+        self.channels.iter().map(ChannelState::words).collect::<Vec<_>>().join("\n") + &claims
     }
 }

@@ -23,6 +23,7 @@ pub struct Seen {
     pub added: Vec<String>,
     pub minted: Vec<String>,
     pub accepted: Vec<String>,
+    pub moved: Vec<NodeLookaheadRequest>,
     pub leaves: Vec<u64>,
     refuse: bool,
     break_exports: bool,
@@ -96,6 +97,19 @@ fn export(name: String, seed_origin: &str, macaroon: Vec<u8>, words: &str) -> No
     }
 }
 
+fn refused_claim(number: u64) -> RefusedClaim {
+    RefusedClaim {
+        output: format!("{number}b41:1"),
+        kind: "sweep-delayed".into(),
+        what: "a sweep of our delayed output".into(),
+        sat: 8_640_000 / number,
+        at: 1_767_225_600,
+        because: "fee-cap: 1,200,000 sat of fee; allowed: at most 1,000,000 sat\u{1b}".into(),
+        way_out: "raise fees.closing.max_per_transaction_sat; then start lnd again".into(),
+        known: number == 1,
+    }
+}
+
 fn node() -> NodeStatus {
     NodeStatus {
         name: "alice".into(),
@@ -119,6 +133,7 @@ fn node() -> NodeStatus {
         unexplained_sat: 12,
         unexplained_limit_sat: 1_000_000,
         peers: (1..=7).map(|n| PeerExposure { peer: format!("0{n}ab"), sat: 700_000 / n }).collect(),
+        refused_claims: (1..=6).map(refused_claim).collect(),
     }
 }
 
@@ -248,6 +263,14 @@ impl Operator for Answers {
         _: Request<MacaroonRevokeRequest>,
     ) -> Result<Response<MacaroonRevokeResponse>, Status> {
         self.give(MacaroonRevokeResponse {})
+    }
+
+    async fn node_lookahead(
+        &self,
+        request: Request<NodeLookaheadRequest>,
+    ) -> Result<Response<NodeLookaheadResponse>, Status> {
+        self.seen().moved.push(request.into_inner());
+        self.give(NodeLookaheadResponse {})
     }
 
     async fn chain_accept(

@@ -27,6 +27,7 @@ fn a_refusal_is_told_with_its_own_exit_code() {
         &["node", "list"],
         &["macaroon", "revoke", "x"],
         &["chain", "accept", "x"],
+        &["node", "lookahead", "x", "--account", "84", "--index", "1"],
     ] {
         let Run { code, out, err } = run(&door, command);
         assert_eq!((code, out.as_str()), (4, ""), "{command:?}: {err}");
@@ -186,6 +187,27 @@ fn a_chain_is_accepted_by_the_hash_of_a_block() {
 }
 
 #[test]
+fn the_lookahead_moves_on_one_branch() {
+    let door = Door::open();
+    let moves = ["node", "lookahead", "alice", "--account", "84", "--index", "4200", "--change"];
+    let Run { code, out, err } = run(&door, &moves);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("up to index 4,200 of m/84'/0'/0'/1"), "{out}");
+    let seen = door.seen().moved.pop().expect("asked");
+    assert_eq!((seen.name.as_str(), seen.account, seen.change, seen.index), ("alice", 84, true, 4200));
+    let json =
+        run(&door, &["node", "lookahead", "alice", "--account", "86", "--index", "7", "--json"]).json();
+    assert_eq!((json["account"].as_u64(), json["change"].as_bool()), (Some(86), Some(false)));
+    for wrong in [
+        &["node", "lookahead", "alice", "--account", "44", "--index", "7"][..],
+        &["node", "lookahead", "alice", "--account", "84"],
+        &["node", "lookahead", "alice", "--account", "84", "--index", "-1"],
+    ] {
+        assert_eq!(run(&door, wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn status_in_words_and_in_json() {
     let door = Door::open();
     let words = run(&door, &["status"]).out;
@@ -195,6 +217,8 @@ fn status_in_words_and_in_json() {
     assert_eq!(json["observed_rules"][0], "fee-cap");
     assert_eq!(json["nodes"][0]["outflow_limit_sat"], 5_000_000);
     assert_eq!(json["token_heartbeat_ms"], 1234);
+    assert_eq!(json["nodes"][0]["refused_claims"].as_array().map(Vec::len), Some(6));
+    assert_eq!(json["nodes"][0]["refused_claims"][0]["sat"], 8_640_000);
     assert_eq!(json["chain"]["state"], "contradicting");
     assert_eq!(json["chain"]["height"], 850_000);
 }

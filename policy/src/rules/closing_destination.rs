@@ -13,6 +13,10 @@ use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::Sat;
 
+/// What is allowed, and how it comes to be.
+const ALLOWED: &str = "our wallet as far as its addresses are looked for (strongroom node lookahead moves that), or an \
+                       address under [[allowlist]] of the policy";
+
 /// The rule's name.
 pub const TAG: Tag = Tag("closing-destination");
 
@@ -35,7 +39,7 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
             describe::kind(&ask.spend),
             describe::payee(policy, output)
         );
-        found.push(Violation::new(TAG, value, "our wallet within the lookahead, or the allowlist"));
+        found.push(Violation::new(TAG, value, ALLOWED));
     }
 }
 

@@ -5,10 +5,15 @@
 
 use super::Rule;
 use crate::case::{Ask, Case, Destination, Spend};
+use crate::describe;
 use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
 use crate::words::{Sat, less, sum};
+/// LND has written the close down, and says it again at each connection: all channels with the peer stay down until then.
+const WAY_ON: &str =
+    "to go on, add the address that is ours under [[allowlist]] of the policy, or close by force";
+
 /// The rule's name.
 pub const TAG: Tag = Tag("mutual-close-balance");
 
@@ -30,9 +35,10 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
             && policy.allowed.label(&output.script_pubkey).is_none()
     });
     let strangers = strangers.count();
+    let payees = describe::payees(policy, ask);
     if strangers > 1 {
-        let value = format!("{strangers} outputs are neither our wallet's nor on the allowlist");
-        found.push(Violation::new(TAG, value, "one, the peer's"));
+        let value = format!("{strangers} outputs neither our wallet's nor on the allowlist, {payees}");
+        found.push(Violation::new(TAG, value, format!("one, the peer's; {WAY_ON}")));
     }
     let paid = sum(ask
         .outputs
@@ -46,12 +52,10 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let most = policy.file.closing.max_mutual_close_loss_sat.amount();
     let lost = less(our_balance, paid);
     if lost > most {
-        let value = format!("{} to us of our {}, {} less", Sat(paid), Sat(our_balance), Sat(lost));
-        found.push(Violation::new(
-            TAG,
-            value,
-            format!("at most {} less, to our wallet or the allowlist", Sat(most)),
-        ));
+        let elsewhere = if strangers == 0 { String::new() } else { format!("; it pays {payees}") };
+        let value = format!("{} to us of our {}, {} less{elsewhere}", Sat(paid), Sat(our_balance), Sat(lost));
+        let limit = format!("at most {} less, to our wallet or the allowlist; {WAY_ON}", Sat(most));
+        found.push(Violation::new(TAG, value, limit));
     }
 }
 
@@ -77,6 +81,24 @@ mod tests {
                 &spend_case(mutual_close(1_000_000, false), outputs),
                 &known()
             ));
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_address_and_the_way_on() {
+        let outside = output(990_000, wpkh(7), Destination::Stranger);
+        let address = describe::payee(&cautious(), &outside);
+        assert!(address.contains("1q"), "no address in bech32: {address}");
+        let case = spend_case(mutual_close(1_000_000, false), vec![outside, to_stranger(9)]);
+        let mut found = Vec::new();
+        check(&cautious(), &case, &known(), &mut found);
+        assert_eq!(found.len(), 2);
+        for violation in found {
+            let told = violation.to_string();
+            assert!(
+                told.contains(&address) && told.contains("[[allowlist]]") && told.contains("by force"),
+                "{told}"
+            );
         }
     }
 

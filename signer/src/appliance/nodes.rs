@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use strongroom_audit as audit;
 use strongroom_hsm::SealContext;
 use strongroom_lightning::Accounts;
-use strongroom_policy::{ClientName, NodeName};
+use strongroom_policy::{ClientName, NodeName, WalletPath};
 use strongroom_proto::strongroom::v1::{NodeExport, NodeStatus};
 use zeroize::Zeroizing;
 
@@ -116,6 +116,16 @@ pub(super) fn open(appliance: &Appliance, open: &Open, file: &NodeFile) -> Resul
 }
 
 impl Appliance {
+    /// Recognises a node's own addresses on a branch of its wallet up to this index, and beyond by the lookahead.
+    pub fn lookahead(&self, name: &NodeName, path: WalletPath) -> Result<(), ApplianceError> {
+        let node = self.node(name).map_err(|e| ApplianceError::State(e.to_string()))?;
+        node.accounts().reach(&path).map_err(|e| ApplianceError::State(e.to_string()))?;
+        let WalletPath { purpose, branch, index } = path;
+        let branch = format!("m/{purpose}'/0'/0'/{branch}");
+        let moved = audit::Event::LookaheadMoved { node: name.to_string(), branch, index };
+        node.journal().note(moved).map_err(ApplianceError::Journal)
+    }
+
     /// Adds a node and mints its macaroon.
     pub fn node_add(
         &self,

@@ -10,6 +10,7 @@ use strongroom_policy::{Charges, KeyLocator, NodeId, NodeName, Policy, Tier, Vel
 
 use super::checks;
 use super::flows::Flows;
+use super::refused::{RefusedClaim, RefusedClaims};
 
 /// The allowances of one node; stored whole whenever they change.
 #[derive(Clone, Serialize, Deserialize)]
@@ -185,6 +186,8 @@ pub(super) struct Books {
     pub(super) approved: u64,
     pub(super) refused: u64,
     pub(super) last_request: u64,
+    /// Claims that were refused and not signed since.
+    pub(super) refused_claims: RefusedClaims,
     /// When each channel was last approved anything, Unix seconds.
     pub(super) active: HashMap<OutPoint, u64>,
 }
@@ -228,6 +231,8 @@ pub struct BooksReport {
     pub unauthorized: (Amount, Amount),
     /// Gone without an HTLC in the window, and the limit.
     pub unexplained: (Amount, Amount),
+    /// Claims that were refused and not signed since, the largest that are certain first.
+    pub refused_claims: Vec<RefusedClaim>,
 }
 
 /// Peers told of by name, for each node: whoever can have channels announced must not fill a metrics server.
@@ -288,6 +293,7 @@ impl Books {
             provisional: (provisional, policy.provisional_limit()),
             unauthorized: (unauthorized, policy.unauthorized_limit()),
             unexplained: (unexplained, policy.unexplained_limit()),
+            refused_claims: self.refused_claims.list(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::effects::{channel_of, put_allowances, put_learned, put_taught};
 use super::flows::Flows;
 use super::job::{Asked, Reply};
 use super::record::{Decided, Durability};
+use super::refused::Retold;
 use super::thread::Keeper;
 use super::{checks, leaves};
 use crate::keyring::{EcdhRequest, MessageRequest, Musig2Request};
@@ -37,13 +38,15 @@ impl Waits {
     }
 }
 
-/// What an approval changes beside the leaf.
+/// What a decision changes beside the leaf; a refusal only what is told of it.
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) batch: Batch,
     pub(super) learned: Option<Learned>,
     pub(super) allowances: Option<Allowances>,
     pub(super) flows: Option<Flows>,
+    /// Of claims that were refused.
+    pub(super) retold: Retold,
     /// For VLS.
     pub(super) taught: Taught,
 }
@@ -162,7 +165,10 @@ impl Keeper {
         request: T,
         reply: Reply<T>,
     ) {
-        let Effects { batch, learned, allowances, flows, taught } = effects;
+        let Effects { mut batch, learned, allowances, flows, retold, taught } = effects;
+        if let Err(refusal) = retold.put(&mut batch, &case.node) {
+            return answer(reply, Err(refusal));
+        }
         let allowed = verdict.allowed();
         self.count(case, verdict);
         if waits == Waits::Count && allowed && verdict.observed.is_empty() {
@@ -178,8 +184,10 @@ impl Keeper {
             let class = Kind::of(&case.ask).class();
             let now = self.now_ms();
             if !self.tallies.lists_refusal(&case.node, &case.client, &class, &digest, now) {
+                self.tell_unlisted(&case.node, retold, batch);
                 return answer(reply, Err(Refusal::Denied(verdict.enforced.clone())));
             }
+            self.tell_retold(&case.node, &retold);
             let because: String =
                 Refusal::Denied(verdict.enforced.clone()).to_string().chars().take(1_000).collect();
             tracing::warn!(node = %case.node, client = %case.client, kind = leaves::kind(&case.ask), because, "refused");
@@ -208,6 +216,7 @@ impl Keeper {
             if let Some(flows) = flows {
                 books.flows = flows;
             }
+            books.refused_claims.take(retold);
             books.vls.learn(taught);
         }
         if let Ask::Spend(ask) = &case.ask

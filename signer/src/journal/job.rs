@@ -38,6 +38,12 @@ pub trait Subject: Send + Sized + 'static {
     const OPERATION: Operation;
     /// The job for the journal's queue.
     fn into_job(asked: Asked<Self>) -> Job;
+    /// Whether what it pays may be ours at keys that are not derived yet.
+    fn may_be_far(&self, _: &Accounts) -> bool {
+        false
+    }
+    /// Derives keys until that is known, while `goes_on` says so.
+    fn search(&self, _: &Accounts, _goes_on: &dyn Fn() -> bool) {}
 }
 
 /// One entry of the journal's queue.
@@ -101,6 +107,12 @@ impl Subject for SignRequest {
     const OPERATION: Operation = Operation::SignPsbt;
     fn into_job(asked: Asked<Self>) -> Job {
         Job::Spend(Box::new(asked))
+    }
+    fn may_be_far(&self, accounts: &Accounts) -> bool {
+        SignRequest::may_be_far(self, accounts)
+    }
+    fn search(&self, accounts: &Accounts, goes_on: &dyn Fn() -> bool) {
+        SignRequest::search(self, accounts, goes_on);
     }
 }
 

@@ -94,6 +94,17 @@ pub(super) fn marks(node: &NodeName) -> Vec<u8> {
     [b"W", node.as_str().as_bytes()].concat()
 }
 
+/// Prefix of a node's refused claims.
+pub(super) fn refused_claims(node: &NodeName) -> Vec<u8> {
+    [b"R", node.as_str().as_bytes(), &[0]].concat()
+}
+
+/// An output that the node was refused to claim → what is told of it.
+pub(super) fn refused_claim(node: &NodeName, outpoint: &OutPoint) -> Vec<u8> {
+    let (txid, vout) = (outpoint.txid.as_byte_array().as_slice(), outpoint.vout.to_be_bytes());
+    [refused_claims(node).as_slice(), txid, &vout].concat()
+}
+
 /// The header of the block at this height.
 pub(super) fn block(height: u32) -> Vec<u8> {
     [BLOCK, &height.to_be_bytes()].concat()
@@ -141,6 +152,7 @@ mod tests {
             allowances(&node),
             flows(&node),
             marks(&node),
+            refused_claims(&node),
             block(0),
             watch(&outpoint),
         ];

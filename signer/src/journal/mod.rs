@@ -20,6 +20,7 @@ mod onchain;
 mod preflight;
 mod reader;
 mod record;
+mod refused;
 mod reopen;
 mod spend;
 mod thread;
@@ -43,6 +44,7 @@ pub use job::{Asked, Job, Reply, Subject};
 pub use onchain::{ChainReport, STATES as CHAIN_STATES};
 pub use preflight::{Forecast, Question};
 pub use record::{Decided, Durability};
+pub use refused::RefusedClaim;
 
 use crate::chain::{Following, NotHanded, NotTaken, Stand, Update};
 use crate::line::Client;

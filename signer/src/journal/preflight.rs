@@ -4,6 +4,7 @@ use bitcoin::Amount;
 use strongroom_lightning::Terms;
 use strongroom_lightning::preflight::{Foreseen, Intent};
 use strongroom_lightning::vls::Places;
+use strongroom_policy::rules::mutual_close_balance;
 use strongroom_policy::{Ask, Case, ClientName, NodeName, Operation, Violation};
 use tokio::sync::oneshot;
 
@@ -79,6 +80,12 @@ impl Keeper {
         let theirs = books.vls.foresee(intent, &foresight.certain, places);
         for foreseen in foresight.certain {
             forecast.add(self.would_violate(node, client, foreseen)?);
+        }
+        // A channel that is not open yet is not known, and how many HTLCs it has by then neither: only where the money goes.
+        for foreseen in foresight.at_its_end {
+            let mut found = self.would_violate(node, client, foreseen)?;
+            found.retain(|violation| violation.tag == mutual_close_balance::TAG.0);
+            forecast.add(found);
         }
         forecast.add(self.policy.vls().split(theirs).0);
         if let Intent::Open(opening) = intent {

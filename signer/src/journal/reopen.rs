@@ -9,6 +9,7 @@ use strongroom_policy::{KeyLocator, KeyPath, NodeName};
 use super::books::{Allowances, Books};
 use super::flows::Flows;
 use super::keys;
+use super::refused::RefusedClaims;
 use super::spend::vls_network;
 use super::thread::Keeper;
 
@@ -46,6 +47,7 @@ impl Keeper {
             Some(value) => serde_json::from_slice(&value).map_err(|e| format!("marks of {node}: {e}"))?,
         };
         accounts.restore(&marks);
+        let refused = self.records(&keys::refused_claims(node))?.into_iter().map(|(_, value)| value);
         Ok(Books {
             accounts,
             channels,
@@ -56,6 +58,7 @@ impl Keeper {
             approved: 0,
             refused: 0,
             last_request: 0,
+            refused_claims: RefusedClaims::load(refused),
             active: HashMap::new(),
         })
     }

@@ -99,7 +99,7 @@ impl Keeper {
         }
         let Read { case, facts, pin, verdict, learned, taught } = read;
         let Ask::Spend(ask) = &case.ask else { return };
-        let effects = if verdict.allowed() {
+        let mut effects = if verdict.allowed() {
             match self.spend_effects(&case, ask, &request, &digest, (&facts, pin), &verdict, learned) {
                 Ok(effects) => effects.with(&case.node, taught),
                 Err(refusal) => return answer(reply, Err(refusal)),
@@ -107,6 +107,7 @@ impl Keeper {
         } else {
             Effects::default()
         };
+        effects.retold = self.retold(&case.node, ask, &verdict);
         let explains = match &ask.spend {
             Spend::CounterpartyHtlc { commitment, .. } if verdict.allowed() && effects.teaches() => {
                 Some(*commitment)

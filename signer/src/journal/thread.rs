@@ -244,7 +244,12 @@ impl Keeper {
                 }
             }
             Job::Note(event, wake) => {
+                let moved = matches!(*event, audit::Event::LookaheadMoved { .. });
                 let outcome = self.record(*event, Batch::default());
+                if moved {
+                    // Durable with its leaf: whoever asked for it waits for both.
+                    self.write_marks();
+                }
                 match (outcome, wake) {
                     (Ok(_), Some(wake)) => self.waiting.push(wake),
                     (Err(e), Some(wake)) => wake(Err(e.to_string())),
@@ -377,9 +382,10 @@ impl Keeper {
         }
     }
 
-    fn open_node(&mut self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
+    pub(super) fn open_node(&mut self, node: NodeName, accounts: Arc<Accounts>) -> Result<(), String> {
         let books = self.read_books(&node, accounts)?;
         self.books.insert(node.clone(), books);
+        self.tell_refused_claims(&node);
         self.watch_channels(&node);
         Ok(())
     }

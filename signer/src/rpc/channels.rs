@@ -35,11 +35,16 @@ impl Channels for ChannelsDoor {
                 Status::invalid_argument(format!("{text:?} is not a funding outpoint, as txid:index: {e}"))
             })?),
         };
+        let journal = self.appliance.journal()?;
+        let books = journal.report().await.map_or_else(Vec::new, |report| report.books);
+        let refused = books.into_iter().filter(|books| node.as_ref().is_none_or(|node| *node == books.node));
+        let refused = refused.filter(|_| only.is_none()).flat_map(|books| books.refused_claims);
+        let refused_claims = refused.map(super::refused_claim).collect();
         let (reply, channels) = oneshot::channel();
-        self.appliance.journal()?.ask(Inquiry::Channels(node, reply))?;
+        journal.ask(Inquiry::Channels(node, reply))?;
         let channels = channels.await.map_err(|_| Status::failed_precondition("the journal is closing"))?;
         let wanted = channels.iter().filter(|known| only.is_none_or(|only| only == known.view.channel));
-        Ok(Response::new(ChannelsResponse { channels: wanted.map(channel_of).collect() }))
+        Ok(Response::new(ChannelsResponse { channels: wanted.map(channel_of).collect(), refused_claims }))
     }
 }
 

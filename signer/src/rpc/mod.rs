@@ -10,7 +10,7 @@ mod signer;
 mod walletkit;
 
 use strongroom_hsm::{Capabilities, Outcome};
-use strongroom_proto::strongroom::v1::{Capability, InitResponse};
+use strongroom_proto::strongroom::v1::{Capability, InitResponse, RefusedClaim};
 use tonic::Request;
 
 pub use channels::ChannelsDoor;
@@ -38,6 +38,20 @@ fn node_or_all(name: &str) -> Result<Option<strongroom_policy::NodeName>, tonic:
         return Ok(None);
     }
     name.parse().map(Some).map_err(|e| tonic::Status::invalid_argument(format!("{e}")))
+}
+
+/// A claim that was refused, as it is told.
+fn refused_claim(claim: crate::journal::RefusedClaim) -> RefusedClaim {
+    RefusedClaim {
+        output: claim.outpoint.to_string(),
+        what: strongroom_policy::claim(&claim.kind).to_owned(),
+        kind: claim.kind,
+        sat: claim.sat,
+        at: claim.at,
+        because: claim.because,
+        way_out: claim.way_out,
+        known: claim.known,
+    }
 }
 
 /// What `strongroom init` prints.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_hsm::Pin;
+use strongroom_policy::WalletPath;
 use strongroom_proto::strongroom::v1::operator_server::Operator;
 use strongroom_proto::strongroom::v1::*;
 use tokio::sync::mpsc;
@@ -60,6 +61,7 @@ impl OperatorDoor {
                 (node.unexplained_sat, node.unexplained_limit_sat) = sats(books.unexplained);
                 let peers = books.largest_peers().into_iter();
                 node.peers = peers.map(|(peer, sat)| PeerExposure { peer, sat: sat.to_sat() }).collect();
+                node.refused_claims = books.refused_claims.into_iter().map(super::refused_claim).collect();
             }
         }
         nodes
@@ -171,6 +173,17 @@ impl Operator for OperatorDoor {
         let name = request.into_inner().name.parse().map_err(|e| Status::invalid_argument(format!("{e}")))?;
         let again = self.blocking(move |appliance| appliance.node_export(&name)).await?;
         Ok(Response::new(again.into_export(&self.appliance)))
+    }
+
+    async fn node_lookahead(&self, request: Request<NodeLookaheadRequest>) -> Answer<NodeLookaheadResponse> {
+        let NodeLookaheadRequest { name, account, change, index } = request.into_inner();
+        let name = name.parse().map_err(|e| Status::invalid_argument(format!("{e}")))?;
+        if !matches!(account, 49 | 84 | 86) {
+            return Err(Status::invalid_argument(format!("account {account}; allowed: 49, 84 or 86")));
+        }
+        let path = WalletPath { purpose: account, branch: u32::from(change), index };
+        self.blocking(move |appliance| appliance.lookahead(&name, path)).await?;
+        Ok(Response::new(NodeLookaheadResponse {}))
     }
 
     async fn macaroon_mint(&self, request: Request<MacaroonMintRequest>) -> Answer<MacaroonMintResponse> {

@@ -43,13 +43,21 @@ impl PreflightDoor {
         let deadline = (Instant::now() + Duration::from_millis(limit_ms)).into();
         let late = || Refusal::Late { limit_ms };
         let node = self.appliance.node(&client.node)?;
-        // One big question of a client at a time, as with requests.
-        if asked.encoded_len() >= BIG {
-            tokio::time::timeout_at(deadline, client.turn.alone()).await.map_err(|_| late())?;
-        }
+        let big = asked.encoded_len() >= BIG;
         let (reply, forecast) = oneshot::channel();
         let intent = intent(asked, self.appliance.policy().0.network())?;
+        // One big question of a client at a time, or one that keys are searched for, as with requests.
+        let far = node.accounts().may_be_far(intent.scripts().into_iter());
+        if big || far {
+            tokio::time::timeout_at(deadline, client.turn.alone()).await.map_err(|_| late())?;
+        }
         let (node_name, turn) = (client.node.clone(), client.turn.clone());
+        if far {
+            let until = Instant::now() + Duration::from_millis(limit_ms / 4);
+            tokio::task::block_in_place(|| {
+                node.accounts().search(intent.scripts().into_iter(), || Instant::now() < until)
+            });
+        }
         let question = Question { node: node_name, client: client.name.clone(), intent, turn, reply };
         node.journal().ask(Inquiry::Preflight(Box::new(question)))?;
         match tokio::time::timeout_at(deadline, forecast).await {
@@ -98,7 +106,7 @@ fn intent(asked: PreflightRequest, network: Network) -> Result<Intent, Refusal> 
         None => Err(malformed("nothing is asked")),
         Some(What::Payment(asked)) => payment(&asked),
         Some(What::Wallet(asked)) => wallet(&asked, network),
-        Some(What::Open(asked)) => open(&asked),
+        Some(What::Open(asked)) => open(&asked, network),
         Some(What::Close(asked)) => close(&asked, network),
     }
 }
@@ -137,7 +145,7 @@ fn wallet(asked: &WalletIntent, network: Network) -> Result<Intent, Refusal> {
     Ok(Intent::Wallet(preflight::WalletPayment { outputs, fee_rate: rate(asked.sat_per_kw), all: asked.all }))
 }
 
-fn open(asked: &OpenIntent) -> Result<Intent, Refusal> {
+fn open(asked: &OpenIntent, network: Network) -> Result<Intent, Refusal> {
     let count = asked.channels.len();
     if count == 0 || count > MOST_CHANNELS {
         return Err(malformed(format!("{count} channels; allowed: 1 to {MOST_CHANNELS}")));
@@ -147,6 +155,9 @@ fn open(asked: &OpenIntent) -> Result<Intent, Refusal> {
             capacity: (channel.capacity_sat > 0).then(|| Amount::from_sat(channel.capacity_sat)),
             push: Amount::from_sat(channel.push_sat),
             peer: (!channel.peer.is_empty()).then(|| peer(&channel.peer)).transpose()?,
+            close_to: (!channel.close_address.is_empty())
+                .then(|| script(&channel.close_address, network))
+                .transpose()?,
         })
     });
     Ok(Intent::Open(preflight::Opening {
@@ -208,7 +219,9 @@ mod tests {
         ));
         let mainnet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
         let wallet = |outputs, all| What::Wallet(WalletIntent { outputs, all, sat_per_kw: 0 });
-        let stranger = NewChannel { capacity_sat: 9, push_sat: 0, peer: vec![2, 2] };
+        let stranger = NewChannel { capacity_sat: 9, peer: vec![2, 2], ..NewChannel::default() };
+        let elsewhere =
+            NewChannel { capacity_sat: 9, close_address: mainnet.into(), ..NewChannel::default() };
         let short = PaymentIntent { payment_hash: vec![1; 31], ..PaymentIntent::default() };
         for (what, says) in [
             (What::Payment(short), "31 bytes"),
@@ -220,6 +233,7 @@ mod tests {
             (wallet(vec![to(mainnet); 2], true), "allowed: 1 to 1"),
             (What::Open(OpenIntent::default()), "0 channels"),
             (What::Open(OpenIntent { channels: vec![stranger], ..OpenIntent::default() }), "2 bytes"),
+            (What::Open(OpenIntent { channels: vec![elsewhere], ..OpenIntent::default() }), "address"),
             (What::Close(CloseIntent { channel: "x:0".into(), ..CloseIntent::default() }), "txid:index"),
         ] {
             let text = refused(what);

@@ -25,7 +25,9 @@ fn the_funding_output_is_the_one_seen_first() {
 fn a_multisig_key_belongs_to_one_channel() {
     let node = Node::with_channel(500_000);
     let elsewhere = numbered(outpoint(78), 0, node.commitment_tx(0, 5, &[]).output);
-    assert!(node.refused(&node.funding_spend(&elsewhere, 1)).contains("belongs to channel"));
+    let told = node.refused(&node.funding_spend(&elsewhere, 1));
+    assert!(told.contains("belongs to channel"), "{told}");
+    assert!(told.contains("1 keys are taken, the last of them {0/"), "{told}");
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn what_is_foreseen_is_held_against_size_and_rate() {
         Intent::Wallet(WalletPayment { outputs: vec![(stranger(1), sat(50_000))], fee_rate, all: false })
     };
     let open = |capacity, fee_rate| {
-        let channel = NewChannel { capacity, push: sat(0), peer: None };
+        let channel = NewChannel { capacity, push: sat(0), peer: None, close_to: None };
         Intent::Open(Opening { channels: vec![channel], fee_rate, funded_elsewhere: false })
     };
     let most = u64::from(limits().max_onchain_sat_per_kw);

@@ -36,6 +36,9 @@ fn event(event: &Event) -> String {
             format!("macaroon {} minted: {} as {}, expires {expires}", plain(id), plain(node), plain(client))
         }
         Event::MacaroonRevoked { id } => format!("macaroon {} revoked", plain(id)),
+        Event::LookaheadMoved { node, branch, index } => {
+            format!("lookahead of {} moved: {}/{index} counts as used", plain(node), plain(branch))
+        }
         Event::PaymentAuthorized { node, payment_hash, sat: amount, max_attempts, expires, label } => {
             format!(
                 "payment of {} authorised for {}: {}, {max_attempts} attempts until {}{}",

@@ -4,6 +4,8 @@ pub mod add;
 pub mod export;
 pub mod files;
 pub mod list;
+pub mod lookahead;
+pub mod refused;
 pub mod state;
 
 use clap::Subcommand;
@@ -11,7 +13,7 @@ use clap::Subcommand;
 use crate::cli::Global;
 use crate::failure::Failure;
 
-/// Add and list lnd nodes.
+/// Add and list lnd nodes, and recognise their addresses.
 #[derive(Subcommand)]
 pub enum Node {
     /// Add an lnd node: a new seed, or an imported one.
@@ -20,6 +22,8 @@ pub enum Node {
     List(list::List),
     /// Write what lnd needs once more, without a macaroon.
     Export(export::Export),
+    /// Recognise a wallet's own addresses further on.
+    Lookahead(lookahead::Lookahead),
 }
 
 impl Node {
@@ -29,6 +33,7 @@ impl Node {
             Self::Add(command) => command.run(global).await,
             Self::List(command) => command.run(global).await,
             Self::Export(command) => command.run(global).await,
+            Self::Lookahead(command) => command.run(global).await,
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use strongroom_proto::strongroom::v1::{NodeStatus, PeerExposure};
 
+use super::refused::{RefusedState, refused};
 use crate::wording::{number, plain, sat, time};
 
 /// What a node did and what it may still do.
@@ -29,6 +30,7 @@ pub struct NodeState {
     unexplained_sat: u64,
     unexplained_limit_sat: u64,
     peers: Vec<PeerState>,
+    refused_claims: Vec<RefusedState>,
 }
 
 /// What is ours in the channels with one peer.
@@ -38,7 +40,7 @@ struct PeerState {
     exposure_sat: u64,
 }
 
-/// Peers shown to people; --json has them all.
+/// Peers, and refused claims, shown to people; --json has them all.
 const SHOWN: usize = 5;
 
 impl From<PeerExposure> for PeerState {
@@ -71,6 +73,7 @@ impl From<NodeStatus> for NodeState {
             unexplained_sat: node.unexplained_sat,
             unexplained_limit_sat: node.unexplained_limit_sat,
             peers: node.peers.into_iter().map(PeerState::from).collect(),
+            refused_claims: node.refused_claims.into_iter().map(RefusedState::from).collect(),
         }
     }
 }
@@ -93,7 +96,7 @@ impl NodeState {
             "node {}  {}  seed {}\n  requests  {} approved, {} refused, {last}\n  channels  {} of {} in all\n  \
              exposure  {} ours in channels, {} guaranteed\n{peers}  outflow   {} of {} in the window\n  \
              fees      {} of {} in the window\n  payments  {} of {} without authorisation in the window\n  \
-             lost      {} of {} without an HTLC in the window\n  forwards  {} of {} not proven settled",
+             lost      {} of {} without an HTLC in the window\n  forwards  {} of {} not proven settled{}",
             plain(&self.name),
             plain(identity),
             plain(&self.seed_origin),
@@ -113,6 +116,7 @@ impl NodeState {
             sat(self.unexplained_limit_sat),
             number(self.provisional_sat),
             sat(self.provisional_limit_sat),
+            refused(&self.refused_claims, SHOWN),
         )
     }
 }
