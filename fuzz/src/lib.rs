@@ -3,7 +3,7 @@
 //!
 //! Each target is a file of `fuzz_targets`: what an input is, the seeds, and what must hold of any input. An input
 //! "fails" by a panic, and the checks of the targets are assertions. `./test fuzz` runs all targets; a failed input is
-//! kept, run again by `target/debug/fuzz-NAME FILE`, and goes to `regressions/NAME` with what mends it.
+//! kept, run again by `target/release/fuzz-NAME FILE`, and goes to `regressions/NAME` with what mends it.
 
 pub mod day;
 pub mod node;

@@ -25,7 +25,7 @@ pub struct DevToken {
 }
 
 /// Makes a token in `dir`, its PINs generated into files, by running the `softhsm-setup` binary
-/// that lies beside the running program (`target/debug/`, also seen from `target/debug/deps/`).
+/// that lies beside the running program (`target/release/`, also seen from `target/release/deps/`).
 ///
 /// # Errors
 /// [`SetupError::NoProgram`] if it was not built, [`SetupError::Program`] with what it said.

@@ -103,7 +103,8 @@ impl Lnd {
             Keys::Remote(signer, _) => {
                 conf.push_str(&unlock_lines(&password_file));
                 conf.push_str(&format!(
-                    "remotesigner.enable=1\nremotesigner.rpchost={}\nremotesigner.tlscertpath={}\nremotesigner.macaroonpath={}\n",
+                    "remotesigner.enable=1\nremotesigner.rpchost={}\nremotesigner.tlscertpath={}\nremotesigner.macaroonpath={}\n\
+                     healthcheck.remotesigner.timeout=10s\n",
                     signer.address,
                     signer.tls_cert.display(),
                     signer.macaroon.display()
@@ -208,6 +209,13 @@ impl Lnd {
         }
     }
 
+    /// Lines of its log by which its signer refused or was gone. A peer that was lost (a broken pipe, a reset, an end of
+    /// file) fails a link too, and is none of the signer's doing.
+    pub fn signing_faults(&self) -> Result<Vec<String>> {
+        let log = std::fs::read_to_string(self.process.log())?;
+        Ok(log.lines().filter(|line| is_signing_fault(line)).map(str::to_owned).collect())
+    }
+
     fn macaroon(&self) -> PathBuf {
         self.dir.join("data/chain/bitcoin/regtest/admin.macaroon")
     }
@@ -238,6 +246,16 @@ fn run(name: &str, dir: &Path) -> Result<Process> {
     Process::start(name, &program("lnd")?, &args, &[], dir.join("lnd.log"))
 }
 
+/// lnd hands on what its signer answers as gRPC's own error; what it cannot sign fails the link's update.
+fn is_signing_fault(line: &str) -> bool {
+    let by_peer = ["broken pipe", "connection reset", "EOF", "use of closed network connection"];
+    let of_signer = ["PermissionDenied", "InvalidArgument", "code = Unavailable", "code = DeadlineExceeded"];
+    of_signer.iter().any(|sign| line.contains(sign))
+        || line.contains("Shutdown requested")
+        || (line.contains("failing link: unable to update commitment")
+            && !by_peer.iter().any(|end| line.contains(end)))
+}
+
 fn unlock_lines(password_file: &Path) -> String {
     format!("wallet-unlock-password-file={}\nwallet-unlock-allow-create=1\n", password_file.display())
 }
@@ -263,4 +281,29 @@ fn watch_only(accounts: &Value) -> Result<Value> {
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(json!({ "master_key_birthday_timestamp": "1700000000", "accounts": accounts }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_signing_fault;
+
+    #[test]
+    fn only_the_signers_faults_count() {
+        for fault in [
+            "[ERR] HSWC: ChannelLink(1:2:0): failing link: unable to update commitment: rpc error: code = PermissionDenied desc = refused",
+            "[ERR] HSWC: ChannelLink(1:2:0): failing link: unable to update commitment: unable to sign",
+            "[ERR] RPCS: [/lnrpc.Lightning/AddInvoice]: rpc error: code = InvalidArgument desc = malformed",
+            "[CRT] SRVR: remote signer: rpc error: code = Unavailable desc = connection refused",
+            "[INF] LTND: Shutdown requested by the health check",
+        ] {
+            assert!(is_signing_fault(fault), "{fault}");
+        }
+        for peers in [
+            "[ERR] HSWC: ChannelLink(1:2:0): failing link: unable to update commitment: write tcp 127.0.0.1:1: write: broken pipe with error: internal error",
+            "[ERR] HSWC: ChannelLink(1:2:0): failing link: unable to handle upstream settle HTLC: EOF",
+            "[INF] PEER: Disconnecting 02ab, reason: read handler closed: EOF",
+        ] {
+            assert!(!is_signing_fault(peers), "{peers}");
+        }
+    }
 }

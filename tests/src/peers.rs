@@ -19,8 +19,15 @@ pub fn peers_dir() -> PathBuf {
 
 /// The program `name` as `tests/peers/install` left it in `$STRONGROOM_PEERS/bin`.
 ///
-/// Errors name the missing program and how to get it.
+/// With `STRONGROOM_LND` set, `lnd` and `lncli` are those of that folder. Errors name the missing program and how to get it.
 pub fn program(name: &str) -> Result<PathBuf> {
+    if let (Some(dir), "lnd" | "lncli") = (std::env::var_os("STRONGROOM_LND"), name) {
+        let path = PathBuf::from(dir).join(name);
+        if !path.exists() {
+            bail!("{name}: missing at {}, which STRONGROOM_LND names", path.display());
+        }
+        return Ok(path);
+    }
     let path = peers_dir().join("bin").join(name);
     if !path.exists() {
         bail!("{name}: missing at {}; run tests/peers/install", path.display());
@@ -28,7 +35,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A binary of this workspace, built by `cargo build --release --bins` (the `test` script does).
+/// A binary of this workspace, built by `cargo build --release` (the `test` script does).
 pub fn own_binary(name: &str) -> Result<PathBuf> {
     let dir = std::env::var_os("STRONGROOM_BIN").map_or_else(
         || {

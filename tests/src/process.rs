@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rand::Rng;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
 static DETACHED: AtomicBool = AtomicBool::new(false);
@@ -169,12 +170,19 @@ fn spawn(command: Command) -> Result<Child> {
     Ok(result.recv()??)
 }
 
-/// A free loopback TCP port below the range the kernel gives to outgoing connections.
+/// A free loopback TCP port below the range the kernel gives to outgoing connections. It is this process's until that ends:
+/// harnesses that run side by side agree by locks on files, since the port itself is free until a peer listens on it.
 pub fn free_port() -> Result<u16> {
+    static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let dir = std::env::temp_dir().join(format!("strongroom-ports-{}", rustix::process::getuid().as_raw()));
+    std::fs::create_dir_all(&dir).with_context(|| format!("make directory {}", dir.display()))?;
     let mut rng = rand::thread_rng();
     for _ in 0..200 {
         let port = rng.gen_range(10_000..32_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let file = File::create(dir.join(port.to_string()))?;
+        let ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if ours && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            TAKEN.lock().map_err(|_| anyhow!("a thread panicked over the ports"))?.push(file);
             return Ok(port);
         }
     }

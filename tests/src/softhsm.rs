@@ -109,7 +109,7 @@ impl Drop for P11KitServer {
 }
 
 fn p11_kit() -> Result<PathBuf> {
-    let dir = peers_dir().join("p11-kit-0.25.5");
+    let dir = peers_dir().join("p11-kit");
     if !dir.join("complete").exists() {
         bail!("p11-kit: missing at {}; run tests/peers/p11-kit", dir.display());
     }

@@ -321,15 +321,9 @@ impl Trial {
     }
 }
 
-/// The daemon built with `--features fault-injection`, as the `test` script leaves it.
+/// The daemon of `signer/tests/dying.rs`, which the `test` script names.
 fn fault_daemon() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| strongroom_tests::peers::checkout().join("target"), PathBuf::from);
-    let path = target.join("fault/strongroomd");
-    ensure!(
-        path.exists(),
-        "{}: missing; ./test crash builds it (--features fault-injection)",
-        path.display()
-    );
-    Ok(path)
+    let path =
+        std::env::var_os("STRONGROOM_DYING").context("STRONGROOM_DYING is not set; run ./test crash")?;
+    Ok(PathBuf::from(path))
 }

@@ -20,11 +20,8 @@ fn signer() -> Result<SignerKind> {
 /// No request was refused and lnd ran through: what "put behind Strongroom" must mean.
 fn nothing_was_refused(net: &mut Network) -> Result<()> {
     net.alice.process().check_alive()?;
-    let log = std::fs::read_to_string(net.alice.process().log())?;
-    for sign in ["PermissionDenied", "InvalidArgument", "failing link", "Shutdown requested"] {
-        let line = log.lines().find(|line| line.contains(sign));
-        ensure!(line.is_none(), "alice's log: {}", line.unwrap_or_default());
-    }
+    let faults = net.alice.signing_faults()?;
+    ensure!(faults.is_empty(), "alice's log: {}", faults.join("\n"));
     if let Some(daemon) = net.signer.as_mut().and_then(|s| s.strongroomd()) {
         let refused = daemon.refused()?;
         ensure!(refused == 0, "{refused} requests were refused:\n{}", daemon.journal_tail(20)?);

@@ -82,7 +82,7 @@ impl Kind {
                     panic!("SoftHSM is missing (none of {usual:?}): apt-get install softhsm2")
                 })
             }
-            Self::Kryoptic => peer("kryoptic", "kryoptic-1.5.4/libkryoptic_pkcs11.so"),
+            Self::Kryoptic => peer("kryoptic", "kryoptic/libkryoptic_pkcs11.so"),
         }
     }
 

@@ -131,7 +131,7 @@ fn through_p11_kit(command: &mut Command) {
 
 /// The token through p11-kit's client module.
 fn client() -> TokenUri {
-    let module = peer("p11-kit", "p11-kit-0.25.5/lib/pkcs11/p11-kit-client.so");
+    let module = peer("p11-kit", "p11-kit/lib/pkcs11/p11-kit-client.so");
     TokenUri::new(&module, "test").unwrap()
 }
 
@@ -147,7 +147,7 @@ impl Server {
     fn start(bed: &Bed) -> Self {
         let socket = bed.dir.join(SOCKET);
         let _ = fs::remove_file(&socket);
-        let child = Command::new(peer("p11-kit", "p11-kit-0.25.5/bin/p11-kit"))
+        let child = Command::new(peer("p11-kit", "p11-kit/bin/p11-kit"))
             .args(["server", "--foreground", "--name"])
             .arg(&socket)
             .arg("--provider")

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rand::Rng;
 
 use super::{Line, Soak, Who};
-use crate::clock::until_true;
+use crate::clock::within_true;
 use crate::lnd::{CommitmentType, Keys, Lnd};
 use crate::network::{pend_htlc, short_id};
 
@@ -153,7 +154,8 @@ impl Soak<'_> {
 /// Bumps what alice means to sweep; answers how many bumps she took.
 fn bump(alice: &Lnd) -> Result<usize> {
     // Right after a close nothing may be there yet; an output may be swept meanwhile.
-    let found = until_true(5, "something to sweep", || Ok(!alice.pending_sweeps()?.is_empty()));
+    let found =
+        within_true(Duration::from_secs(5), "something to sweep", || Ok(!alice.pending_sweeps()?.is_empty()));
     if found.is_err() {
         return Ok(0);
     }

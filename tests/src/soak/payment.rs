@@ -1,6 +1,7 @@
 //! One payment between two lnds, and its end.
 
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::Digest;
 
 use super::Who;
-use crate::clock::until;
+use crate::clock::{until, within};
 use crate::lnd::Lnd;
 use crate::rest::Rest;
 
@@ -107,15 +108,17 @@ pub(super) fn send(payer: &Rest, order: &Value) -> End {
 /// The end of a payment that the payer was asked to make before it was stopped; open if it hangs even so.
 pub(super) fn track(payer: &Lnd, payment: &Payment) -> End {
     let path = format!("/v2/router/track/{}?no_inflight_updates=true", URL_SAFE.encode(payment.hash()));
-    let ended = until(8, "a payment's end after a restart", || match payer.rest().within(5).get(&path) {
-        Ok(answer) => match end(&answer["result"]) {
-            End::Open(_) => Ok(None),
-            ended => Ok(Some(ended)),
-        },
-        Err(error) if format!("{error:#}").contains("isn't initiated") => {
-            Ok(Some(End::Open("never begun".to_owned())))
+    let ended = within(Duration::from_secs(8), "a payment's end after a restart", || {
+        match payer.rest().within(5).get(&path) {
+            Ok(answer) => match end(&answer["result"]) {
+                End::Open(_) => Ok(None),
+                ended => Ok(Some(ended)),
+            },
+            Err(error) if format!("{error:#}").contains("isn't initiated") => {
+                Ok(Some(End::Open("never begun".to_owned())))
+            }
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
     });
     ended.unwrap_or_else(|error| End::Open(format!("{error:#}")))
 }

@@ -8,7 +8,7 @@ use rand::Rng;
 use super::payment::{End, Kind, Payment, track};
 use super::traffic::make;
 use super::{Soak, Who};
-use crate::clock::until_true;
+use crate::clock::{until_true, within_true};
 use crate::lnd::Lnd;
 use crate::network::short_id;
 
@@ -129,7 +129,8 @@ impl Soak<'_> {
             signer.process().stop(10)?
         }
         let alice = self.net.alice.process();
-        let ended = until_true(15, "lnd ends", || Ok(alice.try_wait()?.is_some())).is_ok();
+        let ended =
+            within_true(Duration::from_secs(15), "lnd ends", || Ok(alice.try_wait()?.is_some())).is_ok();
         signer.start_again()?;
         if !ended {
             self.net.alice.process().stop(60)?;
@@ -178,13 +179,13 @@ impl Soak<'_> {
                 let channel = self.net.alice.channel(&line.point)?;
                 Ok(channel.is_some_and(|channel| channel["active"] == true))
             };
-            if until_true(PATIENCE, "a channel active again", active).is_ok() {
+            if within_true(PATIENCE, "a channel active again", active).is_ok() {
                 continue;
             }
             // lnd's own way out of a link that failed while it stopped. Told of, with what lnd says of it, and counted.
             let because = lnd_on(&self.net.alice, &line.point.txid);
             self.say(&format!(
-                "{} is not active after {PATIENCE} s; {:?} is connected anew\n{because}",
+                "{} is not active after {PATIENCE:?}; {:?} is connected anew\n{because}",
                 line.point, line.peer
             ));
             self.check_refusals()?;
@@ -196,8 +197,8 @@ impl Soak<'_> {
     }
 }
 
-/// How long a channel may take to come back by itself, seconds.
-const PATIENCE: u64 = 30;
+/// How long a channel may take to come back by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The last warnings and errors in an lnd's log that name `word`.
 fn lnd_on(lnd: &Lnd, word: &str) -> String {

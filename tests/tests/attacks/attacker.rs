@@ -7,7 +7,7 @@ use bitcoin::Psbt;
 use prost::Message;
 use serde_json::Value;
 use strongroom_proto::walletrpc::{SignPsbtRequest, SignPsbtResponse};
-use strongroom_tests::clock::until_true;
+use strongroom_tests::clock::{LND_WAITS, until_true};
 use strongroom_tests::grpc::{Answer, Channel, OK};
 use strongroom_tests::lnd::SignerEndpoint;
 use strongroom_tests::strongroomd::{Strongroomd, run_cli};
@@ -133,7 +133,7 @@ impl Attacker {
         let before = self.journal_size()?;
         let began = Instant::now();
         let answer = ask()?;
-        ensure!(began.elapsed() < Duration::from_secs(3), "the answer took {:?}", began.elapsed());
+        ensure!(began.elapsed() < LND_WAITS, "the answer took {:?}", began.elapsed());
         row.is_refused(&answer, says)?;
         until_true(5, "the refusal in the journal", || {
             let tail = self.cli(&["journal", "tail", "--last", "4"])?;

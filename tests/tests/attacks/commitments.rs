@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use strongroom_tests::clock::LND_WAITS;
 use strongroom_tests::grpc::OK;
 
 use crate::attacker::{SIGN_PSBT, sign_request};
@@ -321,10 +322,10 @@ fn htlcs_never_asked(row: &Attack, bed: &mut Bed) -> Result<()> {
         slowest = slowest.max(asked.elapsed());
     }
     let answer = a.runtime().block_on(waiting)??;
-    ensure!(began.elapsed() < Duration::from_secs(3), "refused after {:?}", began.elapsed());
+    ensure!(began.elapsed() < LND_WAITS, "refused after {:?}", began.elapsed());
     row.is_refused(&answer, "")?;
     // Three requests each; a commitment withheld in their way would have cost them 2.5 s.
-    ensure!(slowest < Duration::from_secs(1), "another channel waited {slowest:?}");
+    ensure!(slowest < Duration::from_millis(2_400), "another channel waited {slowest:?}");
     bed.lives[WORK] = work;
     Ok(())
 }

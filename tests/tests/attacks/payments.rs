@@ -133,7 +133,7 @@ pub const ROWS: &[Attack] = &[
 ];
 
 /// The bed's `forwards.max_claim_seconds`.
-pub const CLAIM_SECONDS: u64 = 2;
+pub const CLAIM_SECONDS: u64 = 6;
 
 fn new(n: u8, sat: u64, cltv: u32) -> NewHtlc {
     NewHtlc { hash160: hash160(&[n; 32]), sat, cltv }

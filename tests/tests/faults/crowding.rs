@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use strongroom_tests::clock::until_true;
+use strongroom_tests::clock::{LND_WAITS, until_true};
 use strongroom_tests::grpc::{Channel, INVALID_ARGUMENT, PERMISSION_DENIED, frame};
 use strongroom_tests::lnd::SignerEndpoint;
 use strongroom_tests::load::sign_psbt;
@@ -110,7 +110,7 @@ fn a_flood_of_big_requests_delays_no_one() -> Result<()> {
         let (median, worst) = (latencies[HONEST / 2], latencies[HONEST - 1]);
         let decided = tally.decided.load(Ordering::Relaxed);
         ensure!(decided > 0, "the flood's own requests were all turned away");
-        ensure!(worst < Duration::from_millis(1_000), "an honest request took {worst:?} beside the flood");
+        ensure!(worst < LND_WAITS, "an honest request took {worst:?} beside the flood");
         until_true(5, "the flood is written down", || {
             Ok(turned_away(&bed.daemon)?.iter().any(|tally| {
                 tally["who"].as_str().is_some_and(|who| who.starts_with("alice/flood"))

