@@ -7,6 +7,7 @@ pub mod bitcoind;
 pub mod clock;
 pub mod companion;
 pub mod day;
+pub mod fees;
 pub mod grpc;
 pub mod lnd;
 pub mod load;

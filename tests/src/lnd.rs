@@ -185,6 +185,26 @@ impl Lnd {
         self.wait_synced()
     }
 
+    /// Puts another signer in the place of the one it had; it is stopped, and started again over the same wallet.
+    pub fn use_signer(&mut self, signer: &SignerEndpoint) -> Result<()> {
+        self.process.stop(60)?;
+        let file = self.dir.join("lnd.conf");
+        let conf = std::fs::read_to_string(&file)?;
+        let line = |line: &str| match line.split_once('=') {
+            Some(("remotesigner.rpchost", _)) => format!("remotesigner.rpchost={}", signer.address),
+            Some(("remotesigner.tlscertpath", _)) => {
+                format!("remotesigner.tlscertpath={}", signer.tls_cert.display())
+            }
+            Some(("remotesigner.macaroonpath", _)) => {
+                format!("remotesigner.macaroonpath={}", signer.macaroon.display())
+            }
+            _ => line.to_owned(),
+        };
+        let conf: Vec<String> = conf.lines().map(line).collect();
+        std::fs::write(&file, conf.join("\n") + "\n")?;
+        self.start_again()
+    }
+
     /// The identity key, compressed, hex.
     pub fn pubkey(&self) -> &str {
         &self.pubkey

@@ -29,12 +29,16 @@ pub struct Plan {
     pub policy: PolicyChoice,
     /// Whether alice lets a companion stand beside her.
     pub companion: bool,
+    /// Whether Strongroom follows the chain by a bitcoind.
+    pub chain: bool,
+    /// Further lines for every node's `lnd.conf`.
+    pub lines: Vec<String>,
 }
 
 impl Plan {
     /// Alice and bob, `signer` behind alice, the cautious policy.
     pub fn of(signer: SignerKind) -> Self {
-        Self { signer, record: false, carol: false, policy: PolicyChoice::cautious(), companion: false }
+        Self { signer, record: false, carol: false, policy: PolicyChoice::cautious(), companion: false, chain: false, lines: Vec::new() }
     }
 }
 
@@ -61,7 +65,11 @@ impl Network {
     /// Starts everything in `dir`; nodes are connected, wallets are empty.
     pub fn start(dir: &Path, plan: &Plan) -> Result<Self> {
         let bitcoind = Bitcoind::start(&dir.join("bitcoind"))?;
-        let signer = Signer::start(plan.signer, &dir.join("signer"), &plan.policy)?;
+        let tables = match plan.chain {
+            true => bitcoind.strongroom_table(dir)?,
+            false => String::new(),
+        };
+        let signer = Signer::start_with(plan.signer, &dir.join("signer"), &plan.policy, tables)?;
         Self::start_nodes(dir, bitcoind, signer, plan)
     }
 
@@ -75,9 +83,10 @@ impl Network {
         if let (Keys::Remote(endpoint, _), Some(recorder)) = (&mut keys, &recorder) {
             *endpoint = recorder.endpoint();
         }
+        let further: Vec<&str> = plan.lines.iter().map(String::as_str).collect();
         let lines = |name: &str| match name {
-            "alice" if plan.companion => [NODE_LINES, &["rpcmiddleware.enable=true"]].concat(),
-            _ => NODE_LINES.to_vec(),
+            "alice" if plan.companion => [NODE_LINES, &further, &["rpcmiddleware.enable=true"]].concat(),
+            _ => [NODE_LINES, &further].concat(),
         };
         let start =
             |name: &str, keys: &Keys| Lnd::start(name, &dir.join(name), &bitcoind, keys, &lines(name));

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::lnd::{Keys, Lnd, SignerEndpoint};
 use crate::process::Process;
-use crate::strongroomd::{PolicyChoice, Strongroomd};
+use crate::strongroomd::{Launch, PolicyChoice, Strongroomd};
 
 /// The key all recorded and compared scenarios start from. A test key: worth nothing.
 pub const TEST_MASTER_KEY: &str = "tprv8ZgxMBicQKsPeaL8VmBwjtHnXLKZVZkN29hpRhrh2NsU7cywSSBy9u8f2umfPSh6BhZtU2BukJWnLcg1TgKpBG4KM5A6A2T2uvucXzLhHmM";
@@ -46,13 +46,25 @@ impl Signer {
     /// Starts a signer of `kind` in `dir` under [`TEST_MASTER_KEY`]; none for local keys. `policy`
     /// is for Strongroom alone.
     pub fn start(kind: SignerKind, dir: &Path, policy: &PolicyChoice) -> Result<Option<Self>> {
+        Self::start_with(kind, dir, policy, String::new())
+    }
+
+    /// [`Self::start`] with further `tables` in Strongroom's configuration.
+    pub fn start_with(
+        kind: SignerKind,
+        dir: &Path,
+        policy: &PolicyChoice,
+        tables: String,
+    ) -> Result<Option<Self>> {
         match kind {
             SignerKind::Local => Ok(None),
             SignerKind::LndSigner => {
                 Ok(Some(Self::Lnd(Box::new(Lnd::start_signer("signer", dir, TEST_MASTER_KEY)?))))
             }
             SignerKind::Strongroom => {
-                Ok(Some(Self::Strongroom(Box::new(Strongroomd::start(dir, policy, Some(TEST_MASTER_KEY))?))))
+                let launch = Launch { tables, ..Launch::default() };
+                let daemon = Strongroomd::launched(dir, policy, Some(TEST_MASTER_KEY), launch)?;
+                Ok(Some(Self::Strongroom(Box::new(daemon))))
             }
         }
     }

@@ -127,9 +127,19 @@ impl Strongroomd {
     /// Makes a token and an appliance in `dir`, starts the daemon, and adds the node `alice`: with
     /// the extended private key `master`, or with a seed of its own making.
     pub fn start(dir: &Path, policy: &PolicyChoice, master: Option<&str>) -> Result<Self> {
+        Self::launched(dir, policy, master, Launch::default())
+    }
+
+    /// [`Self::start`], started as `launch` says.
+    pub fn launched(
+        dir: &Path,
+        policy: &PolicyChoice,
+        master: Option<&str>,
+        launch: Launch,
+    ) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let token = SoftHsm::create(&dir.join("token"), "strongroom")?;
-        let daemon = Self::start_empty(dir, policy, token, Launch::default())?;
+        let daemon = Self::start_empty(dir, policy, token, launch)?;
         daemon.add_alice(master)?;
         Ok(daemon)
     }

@@ -42,6 +42,8 @@ pub enum CommitmentType {
     Anchors,
     /// lnd's simple taproot channels (MuSig2 funding).
     Taproot,
+    /// No anchors: the fee is the commitment's own, and its HTLC transactions'.
+    StaticRemoteKey,
 }
 
 /// A channel to open.
@@ -102,6 +104,7 @@ impl Lnd {
             "commitment_type": match open.format {
                 CommitmentType::Anchors => "ANCHORS",
                 CommitmentType::Taproot => "SIMPLE_TAPROOT",
+                CommitmentType::StaticRemoteKey => "STATIC_REMOTE_KEY",
             },
         });
         // A block just mined makes lnd refuse for a moment; that is not what is tested.
@@ -270,6 +273,22 @@ impl Lnd {
     pub fn send_coins(&self, address: &str, sat: u64) -> Result<String> {
         let body = json!({"addr": address, "amount": sat.to_string(), "sat_per_vbyte": "5", "spend_unconfirmed": true});
         string(&self.rest.post("/v1/transactions", &body)?, "txid")
+    }
+
+    /// Closes by agreement, our part to `address`; answers the closing transaction's id.
+    pub fn close_to(&self, point: &ChannelPoint, address: &str) -> Result<String> {
+        let path =
+            format!("/v1/channels/{}/{}?sat_per_vbyte=5&delivery_address={address}", point.txid, point.vout);
+        let update = self.rest.delete_stream_first(&path)?;
+        let mut txid = BASE64.decode(string(&update["close_pending"], "txid")?)?;
+        txid.reverse();
+        Ok(hex::encode(txid))
+    }
+
+    /// Wallet balance, unconfirmed coins included, satoshis.
+    pub fn total_balance(&self) -> Result<u64> {
+        let answer = self.rest.get("/v1/balance/blockchain")?;
+        Ok(string(&answer, "total_balance")?.parse()?)
     }
 
     /// Confirmed wallet balance, satoshis.

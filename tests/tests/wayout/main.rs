@@ -1,0 +1,9 @@
+//! The way out is never closed: whatever the signer knows and whatever its windows hold, an honest lnd closes, claims what is
+//! its own, and has it home.
+
+mod addresses;
+mod bed;
+mod first_payments;
+mod mass_close;
+mod silent_peer;
+mod unknown_history;
