@@ -38,7 +38,15 @@ pub struct Plan {
 impl Plan {
     /// Alice and bob, `signer` behind alice, the cautious policy.
     pub fn of(signer: SignerKind) -> Self {
-        Self { signer, record: false, carol: false, policy: PolicyChoice::cautious(), companion: false, chain: false, lines: Vec::new() }
+        Self {
+            signer,
+            record: false,
+            carol: false,
+            policy: PolicyChoice::cautious(),
+            companion: false,
+            chain: false,
+            lines: Vec::new(),
+        }
     }
 }
 

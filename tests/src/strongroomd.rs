@@ -131,12 +131,7 @@ impl Strongroomd {
     }
 
     /// [`Self::start`], started as `launch` says.
-    pub fn launched(
-        dir: &Path,
-        policy: &PolicyChoice,
-        master: Option<&str>,
-        launch: Launch,
-    ) -> Result<Self> {
+    pub fn launched(dir: &Path, policy: &PolicyChoice, master: Option<&str>, launch: Launch) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let token = SoftHsm::create(&dir.join("token"), "strongroom")?;
         let daemon = Self::start_empty(dir, policy, token, launch)?;

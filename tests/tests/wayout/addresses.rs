@@ -34,7 +34,7 @@ fn addresses_never_paid_stop_no_close() -> Result<()> {
 #[test]
 fn a_close_to_a_stranger_is_refused_and_the_channel_still_closes() -> Result<()> {
     Workdir::new("wayout-stranger")?.run(|dir| {
-        let mut bed = Bed::begin(dir, PolicyChoice::cautious(), &[])?;
+        let bed = Bed::begin(dir, PolicyChoice::cautious(), &[])?;
         let net = &bed.net;
         net.fund(&net.alice, 2, 5_000_000)?;
         let points = net.open(&net.alice, &net.bob, 1, 3_000_000, 1_000_000, Anchors)?;

@@ -26,7 +26,11 @@ impl Bed {
     }
 
     pub fn daemon(&mut self) -> Result<&mut Strongroomd> {
-        self.net.signer.as_mut().and_then(|signer| signer.strongroomd()).context("alice's signer is not Strongroom")
+        self.net
+            .signer
+            .as_mut()
+            .and_then(|signer| signer.strongroomd())
+            .context("alice's signer is not Strongroom")
     }
 
     /// What alice has: in her wallet, in channels, and in the HTLCs she offers.
@@ -59,7 +63,10 @@ impl Bed {
             // lnd sweeps some moments after a block; nothing announces that it will not.
             std::thread::sleep(Duration::from_millis(500));
         }
-        ensure!(Network::all_closed(&self.net.alice)?, "alice's channels are not swept within {blocks} blocks");
+        ensure!(
+            Network::all_closed(&self.net.alice)?,
+            "alice's channels are not swept within {blocks} blocks"
+        );
         Ok(())
     }
 

@@ -31,7 +31,8 @@ fn first_payments_fail_no_link() -> Result<()> {
                         format!("{sat} sat, {} to {}, {format:?} at {rate} sat/vB", from.name(), to.name())
                     })?;
                 }
-                from.close_channel(&points[0], false).with_context(|| format!("{format:?} at {rate} sat/vB"))?;
+                from.close_channel(&points[0], false)
+                    .with_context(|| format!("{format:?} at {rate} sat/vB"))?;
                 net.mine(3)?;
             }
         }

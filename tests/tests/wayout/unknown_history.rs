@@ -18,7 +18,8 @@ fn forget_everything(bed: &mut Bed, dir: &Path) -> Result<()> {
     bed.daemon()?.process().stop(10)?;
     let tables = bed.net.bitcoind.strongroom_table(dir)?;
     let launch = Launch { tables, ..Launch::default() };
-    let daemon = Strongroomd::launched(&dir.join("anew"), &PolicyChoice::cautious(), Some(TEST_MASTER_KEY), launch)?;
+    let daemon =
+        Strongroomd::launched(&dir.join("anew"), &PolicyChoice::cautious(), Some(TEST_MASTER_KEY), launch)?;
     let endpoint = daemon.endpoint();
     bed.net.signer = Some(Signer::Strongroom(Box::new(daemon)));
     bed.net.alice.use_signer(&endpoint)

@@ -104,6 +104,7 @@ fn accounts() -> Accounts {
 fn asked(number: u32, spend: Spend, to: Destination) -> SpendAsk {
     let key = KeyPath::Lightning(KeyLocator { family: KeyLocator::DELAY_BASE, index: 1 });
     SpendAsk {
+        claimed: Amount::ZERO,
         txid: Txid::hash(&[9, 9]),
         spend,
         signed: vec![SignedInput { index: 0, key, lock: Lock::P2wsh, sighash: 1, tweak: Tweak::Single }],
