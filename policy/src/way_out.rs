@@ -55,13 +55,11 @@ pub fn way_out(kind: Kind, violations: &[Violation]) -> String {
 fn step(kind: Kind, tag: &str) -> String {
     let raise = |key: &str| format!("raise {key}");
     match tag {
-        "fee-cap" => raise("fees.closing.max_per_transaction_sat"),
+        "fee-cap" => raise("fees.closing.max_share_per_mille"),
         "fee-rate" => raise("fees.closing.max_rate_sat_per_vb"),
         "fee-window" => raise("fees.closing.max_in_window_sat"),
         "outflow-per-transaction" => raise("outflow.max_per_transaction_sat"),
         "outflow-window" => raise("outflow.max_in_window_sat"),
-        "force-close-window" => raise("channels.max_force_closes_in_window"),
-        "force-close-value" => raise("channels.max_force_close_value_in_window_sat"),
         "mutual-close-balance" => {
             "allow the address under [[allowlist]], raise closing.max_mutual_close_loss_sat, or close by force"
                 .to_owned()

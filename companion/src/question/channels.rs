@@ -167,7 +167,7 @@ mod tests {
         let wire = |field: u8| [&[field << 3 | 2, 1][..], b"x"].concat();
         let asked = OpenChannelRequest::decode(&wire(13)[..]).expect("one field");
         assert_eq!(asked.close_address, "x");
-        assert_eq!(BatchOpenChannel::decode(&wire(6)[..]).expect("one field").close_address, "x");
+        assert_eq!(BatchOpenChannel::decode(&wire(7)[..]).expect("one field").close_address, "x");
         assert_eq!(CloseChannelRequest::decode(&wire(5)[..]).expect("one field").delivery_address, "x");
     }
 

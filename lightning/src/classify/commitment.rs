@@ -112,7 +112,8 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
 /// nothing, and there is one of it. Any later one ends the channel, if it is certain to be ours.
 fn own(scene: &Scene<'_>, record: &mut ChannelRecord, sorted: &Sorted, number: u64) -> Result<(), Unfit> {
     let first = record.holder.is_none() && record.reserved;
-    if number == 0 || first {
+    // Of a channel whose opening was not seen, the first number met is not known to be 0.
+    if record.reserved && number == 0 || first {
         let scripts = || sorted.scripts.clone();
         if *record.holder_zero.get_or_insert_with(scripts) != sorted.scripts {
             return Err(format!(

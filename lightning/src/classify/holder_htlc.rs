@@ -36,9 +36,9 @@ pub(super) fn find(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
     if transaction.version.0 != 2 || sequence != u32::from(htlc.anchors) {
         return Err(misfit("has another version or sequence than BOLT 3 prescribes"));
     }
-    let (_, holder) = own_commitment(scene, &outpoint.txid)
-        .ok_or_else(|| misfit("spends no commitment of ours that was signed here"))?;
-    if !has_output(holder, outpoint, spent) {
+    if let Some((_, holder)) = own_commitment(scene, &outpoint.txid)
+        && !has_output(holder, outpoint, spent)
+    {
         return Err(misfit("spends an output that the commitment does not have"));
     }
     let found = is_paired(scene, signed.index).then(|| batch(scene)).flatten();
@@ -59,7 +59,9 @@ pub(super) fn batch(scene: &Scene<'_>) -> Option<Finding> {
         let commitment: Txid = scene.request.transaction().input[index].previous_output.txid;
         let found = found.get_or_insert_with(|| Finding::of(Spend::HolderHtlc { commitment }));
         let pays = &scene.request.transaction().output[index].script_pubkey;
-        if !spent.contains(pays.as_script()) && !stood_on_zero(scene, &commitment, pays) {
+        let before = own_commitment(scene, &commitment)
+            .is_some_and(|(record, holder)| stood_before(record, holder, pays.as_script()));
+        if !spent.contains(pays.as_script()) && !before {
             found.owned.push((index, Destination::OwnChannel));
         }
     }
@@ -73,19 +75,42 @@ fn is_paired(scene: &Scene<'_>, index: usize) -> bool {
         return false;
     };
     let spent = &scene.request.spent()[index].output;
-    let Some((record, holder)) = own_commitment(scene, &input.previous_output.txid) else { return false };
-    has_output(holder, input.previous_output, spent)
+    let may_be_htlc = match own_commitment(scene, &input.previous_output.txid) {
         // Our commitment 0 has no HTLC, and the peer's `to_remote` has the same script on all of ours.
-        && !record.holder_zero.iter().flatten().any(|known| *known == spent.script_pubkey)
-        && output.script_pubkey.is_p2wsh()
-        && output.value <= spent.value
+        Some((record, holder)) => {
+            has_output(holder, input.previous_output, spent)
+                && !stood_before(record, holder, spent.script_pubkey.as_script())
+        }
+        None => is_unseen(scene, index),
+    };
+    may_be_htlc && output.script_pubkey.is_p2wsh() && output.value <= spent.value
 }
 
-/// Whether the script stood on our commitment 0 already: the peer's `to_remote`, or our `to_local` of then.
-fn stood_on_zero(scene: &Scene<'_>, commitment: &Txid, script: &Script) -> bool {
-    let record = own_commitment(scene, commitment).map(|(record, _)| record);
-    let zero = record.and_then(|record| record.holder_zero.as_deref()).unwrap_or_default();
-    zero.iter().any(|known| known.as_script() == script)
+/// Whether an input may be an HTLC of ours on a commitment that was not signed here, or not last: its signature was given
+/// before a store was lost, or by an lnd with keys of its own. The input being signed shows it by its script, any other by
+/// the sequence that BOLT 3 prescribes with anchors.
+///
+/// Whatever such an input is, nothing of ours goes to the output opposite: that is no larger, so what our own inputs
+/// hold beyond our own outputs is fee, which is limited; and where the input is ours, its own signature is asked for too.
+fn is_unseen(scene: &Scene<'_>, index: usize) -> bool {
+    let signed = scene.signed();
+    let input = &scene.request.transaction().input[index];
+    let is_htlc = match index == signed.index {
+        true => matches!(role::of(signed), Ok(Role::HtlcOnOwnCommitment(_))),
+        false => input.sequence.to_consensus_u32() == 1,
+    };
+    is_htlc
+        && scene.channels.of_commitment(&input.previous_output.txid).is_none()
+        && scene.request.spent()[index].output.script_pubkey.is_p2wsh()
+}
+
+/// Whether the script stood on our first commitment already: the peer's `to_remote`, or our `to_local` of then. Where that
+/// is this very commitment, and not number 0, as on a channel used before its funding confirmed, it says nothing.
+fn stood_before(record: &ChannelRecord, holder: &HolderState, script: &Script) -> bool {
+    let zero = record.holder_zero.as_deref().unwrap_or_default();
+    let is_first =
+        holder.number != 0 && holder.others.iter().all(|(_, other)| zero.contains(&other.script_pubkey));
+    !is_first && zero.iter().any(|known| known.as_script() == script)
 }
 
 fn own_commitment<'a>(scene: &Scene<'a>, txid: &Txid) -> Option<(&'a ChannelRecord, &'a HolderState)> {

@@ -57,11 +57,13 @@ pub(super) fn is_own_zero(scene: &Scene<'_>, record: &ChannelRecord, sorted: &So
 /// Whether a commitment read as the peer's may be our own all the same. One that was signed as the peer's, or whose HTLC
 /// transactions were, is not.
 ///
+/// - Nothing is known of its channel, which was imported or whose record was lost, and it pays us nothing. Were it the
+///   peer's, that peer would have our balance, which an old commitment of ours gives it as well.
 /// - It pays us nothing, and what the peer's `to_remote` is nobody has shown: our first commitment was not asked for yet, or
 ///   the peer had nothing then.
 /// - It pays our payment key, and some other output holds our balance: the peer gave our key for its own.
 pub(super) fn may_be_ours(scene: &Scene<'_>, record: &ChannelRecord, sorted: &Sorted) -> bool {
-    let Some(latest) = &record.counterparty else { return false };
+    let Some(latest) = &record.counterparty else { return !record.reserved && sorted.to_remote.is_none() };
     let txid = scene.request.txid();
     if latest.txid == txid || scene.channels.htlc_answers.get(&txid).is_some() {
         return false;

@@ -152,9 +152,9 @@ pub const ROWS: &[Attack] = &[
     Attack {
         name: "second-level-of-no-commitment",
         tier: "T0",
-        tag: "unknown-spend",
-        end: Closed,
-        line: "our HTLC transaction on a commitment that was never signed here",
+        tag: "closing-destination",
+        end: Bounded("the HTLC, which opens with the peer's own signature on that very output only"),
+        line: "our HTLC transaction on a commitment that was never signed here, as after a store was lost",
     },
 ];
 
@@ -218,7 +218,13 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
     let htlc_output = second_level.inputs[0].witness_utxo.clone().context("no witness_utxo")?;
     score.case("second-level-of-no-commitment", |row| {
         second_level.unsigned_tx.input[0].previous_output = invented("own commitment");
-        a.refused(row, "no commitment of ours", &second_level)
+        let mut beside = second_level.clone();
+        beside.unsigned_tx.output[0].value = bitcoin::Amount::from_sat(1_400_000);
+        beside.unsigned_tx.output.push(pay(stranger(47), 90_000));
+        beside.outputs.push(bitcoin::psbt::Output::default());
+        let answer = a.sign(&beside)?;
+        ensure!(answer.code != OK, "it pays a stranger beside: {row:?}");
+        a.signed("an HTLC transaction of a commitment not known", &second_level).map(|_| ())
     });
     score.case("own-commitment-then-update", |row| {
         let outputs = vec![htlc_output.clone(), to_local.utxo.clone(), pay(stranger_p2wsh(43), 150_000)];

@@ -33,7 +33,7 @@ fn closed_at_once(name: &str, size: &Size) -> Result<()> {
         let mut points = Vec::new();
         for n in 0..size.channels {
             let (from, to) = if n % 2 == 0 { (&net.alice, &net.bob) } else { (&net.bob, &net.alice) };
-            points.extend(net.open(from, to, 1, 2_000_000, 900_000, Anchors)?);
+            points.extend(net.open(from, to, 1, 4_000_000, 1_900_000, Anchors)?);
         }
         let mut preimages = Vec::new();
         for point in &points {

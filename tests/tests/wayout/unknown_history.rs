@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use strongroom_tests::clock::until_true;
+use anyhow::{Result, ensure};
 use strongroom_tests::lnd::CommitmentType::Anchors;
 use strongroom_tests::network::{pay_many, pend_htlc, short_id};
 use strongroom_tests::signer::{Signer, TEST_MASTER_KEY};
@@ -56,29 +55,6 @@ fn a_channel_never_seen_closes_by_force_and_all_is_claimed() -> Result<()> {
         let home = bed.net.alice.total_balance()?;
         ensure!(home + 60_000 > before, "{home} of {before} sat came home");
         eprintln!("wayout figures: history unknown, by force: {home} of {before} sat home");
-        Ok(())
-    })
-}
-
-#[test]
-fn a_channel_never_seen_closes_by_agreement_on_an_operators_word() -> Result<()> {
-    Workdir::new("wayout-unknown-coop")?.run(|dir| {
-        let (mut bed, points) = lived(dir)?;
-        let before = bed.alice_has()?;
-        forget_everything(&mut bed, dir)?;
-        bed.net.alice.connect(&bed.net.bob)?;
-        for point in &points {
-            let channel = bed.net.alice.channel(point)?.context("no such channel")?;
-            let ours = crate::bed::number(&channel["local_balance"])?;
-            let least = (ours - 20_000).to_string();
-            let args = ["channel", "allow-close", "alice", &point.to_string(), "--at-least", &least];
-            bed.daemon()?.cli(&args, None)?;
-            bed.net.alice.close_channel(point, false)?;
-        }
-        bed.net.mine(6)?;
-        until_true(30, "closed", || strongroom_tests::network::Network::all_closed(&bed.net.alice))?;
-        let home = bed.net.alice.total_balance()?;
-        ensure!(home + 60_000 > before, "{home} of {before} sat came home");
         Ok(())
     })
 }

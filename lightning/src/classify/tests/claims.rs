@@ -191,10 +191,10 @@ fn a_stranger_beside_honest_claims_is_refused() {
     let pairs = [pays(HTLC, &stranger(1)), pays(HTLC, &stranger(2))];
     for evil in [
         pays(30_000, &stranger(666)),
-        pays(1, &bitcoin::Script::new()),
+        pays(1, bitcoin::Script::new()),
         pays(30_000, &closed.htlcs[0].spent.script_pubkey),
     ] {
-        let third = [&pairs[..], &[evil.clone()]].concat();
+        let third = [&pairs[..], std::slice::from_ref(&evil)].concat();
         closed.all_refused(ELSEWHERE, &closed.requests(&coins, &third, &[0, 1, 2]));
         let fourth = [&pairs[..], &[closed.home(20_000), evil]].concat();
         closed.all_refused(ELSEWHERE, &closed.requests(&coins, &fourth, &[0, 1, 2]));
@@ -343,4 +343,32 @@ fn a_bump_claims_what_its_channel_holds() {
     let theirs = Coin { spent: pays(330, &anchor_script(&PEER).to_p2wsh()), ..closed.anchor(0) };
     let coins = [theirs, closed.wallet(4, 600_000)];
     assert_eq!(closed.claimed(&closed.requests(&coins, &change, &[1])[0]), 0);
+}
+
+/// The store was lost after our commitments were signed: an input's own script shows what it is.
+#[test]
+fn htlcs_on_commitments_never_seen_are_claimed() {
+    let mut closed = Closed::with(200_000);
+    closed.node = Node::new();
+    let [first, second] = closed.htlcs.clone();
+    let (wallet, home) = (closed.wallet(4, 50_000), closed.home(45_000));
+    let coins = [first.clone(), second, wallet.clone()];
+    // Nothing opposite what opens without the peer, nor beyond the inputs, nor more than the input holds.
+    let dressed = Coin { sequence: 1, ..closed.to_local.clone() };
+    let evil = [pays(HTLC, &stranger(1)), pays(200_000, &stranger(666)), home.clone()];
+    closed.all_refused(ELSEWHERE, &closed.requests(&[first.clone(), dressed, wallet.clone()], &evil, &[1]));
+    let more = [pays(HTLC, &stranger(1)), pays(HTLC + 1, &stranger(2)), home.clone()];
+    closed.all_refused(ELSEWHERE, &closed.requests(&coins, &more, &[0, 2]));
+    let fourth =
+        [pays(HTLC, &stranger(1)), pays(HTLC, &stranger(2)), home.clone(), pays(1_000, &stranger(3))];
+    closed.all_refused(ELSEWHERE, &closed.requests(&coins, &fourth, &[0, 1, 2]));
+    // Our coin's value is ours: what it brings beyond our outputs is fee, and limited, whatever is claimed of another input.
+    let mut lie = coins.clone();
+    lie[1].spent.value = sat(90_000_000);
+    let taken = [pays(HTLC, &stranger(1)), pays(90_000_000, &stranger(666)), home.clone()];
+    let rich = [lie[0].clone(), lie[1].clone(), closed.wallet(5, 80_000_000)];
+    closed.all_refused("fee-cap", &closed.requests(&rich, &taken, &[2]));
+
+    let honest = [pays(HTLC, &stranger(1)), pays(HTLC, &stranger(2)), home];
+    closed.all_signed(&closed.requests(&coins, &honest, &[0, 1, 2]));
 }

@@ -172,14 +172,13 @@ fn second_level_outputs_pay_nobody_who_is_known() {
 }
 
 #[test]
-fn second_level_transactions_need_our_commitment() {
+fn second_level_transactions_have_their_form() {
     let (node, script, commitment) = force_closed();
     let (path, tweak) = (lightning(2, 0), Some((0x51, scalar(TWEAK))));
     let (tx, spent) = second_level(&commitment, &own_delayed(1), 10_000, None);
     let request = |tx: &Transaction, sighash| node.spend_p2wsh(tx, &spent, path, &script, tweak, sighash);
     let mut elsewhere = tx.clone();
     elsewhere.input[0].previous_output.txid = outpoint(6).txid;
-    assert!(node.refused(&request(&elsewhere, 1)).contains("no commitment of ours"));
     let mut other_output = tx.clone();
     other_output.input[0].previous_output.vout = 7;
     assert!(node.refused(&request(&other_output, 1)).contains("does not have"));
@@ -187,6 +186,11 @@ fn second_level_transactions_need_our_commitment() {
     let mut paid_out = tx.clone();
     paid_out.output[0].script_pubkey = node.wallet_script(0, 0);
     assert!(node.refused(&request(&paid_out, 1)).contains("does not pay a delayed output"));
+    // Of a commitment that is not known too; what the input is, its script shows.
+    let commitment = elsewhere.input[0].previous_output.txid;
+    assert_eq!(node.spend(&request(&elsewhere, 1)), Spend::HolderHtlc { commitment });
+    elsewhere.output[0].script_pubkey = node.wallet_script(0, 0);
+    assert!(node.refused(&request(&elsewhere, 1)).contains("does not pay a delayed output"));
 }
 
 #[test]

@@ -311,3 +311,26 @@ mod first_balance {
         assert_eq!(more.unexplained_outflow, sat(500));
     }
 }
+
+/// A node that was imported, or whose store was lost: nothing is known of the channel.
+mod unknown_history {
+    use super::*;
+
+    #[test]
+    fn only_what_pays_us_nothing_is_read_as_our_own() {
+        let node = Node::new();
+        assert!(node.as_own(&node.commitment(7, 400_000, &[])).is_none(), "it pays us: the peer's");
+        let mut opened = Node::new();
+        opened.reserve(0);
+        assert!(opened.as_own(&opened.own_commitment(0, 400_000, &[])).is_none(), "its opening was seen");
+    }
+
+    #[test]
+    fn our_own_commitment_is_signed_and_every_later_one() {
+        let mut node = Node::new();
+        let own = node.own_commitment(7, 400_000, &[pays(50_000, &stranger(7))]);
+        assert!(matches!(node.approve_as_own(&own), Spend::HolderCommitment { .. }));
+        let later = node.own_commitment(9, 300_000, &[]);
+        assert!(matches!(node.spend(&later), Spend::HolderCommitment { .. }));
+    }
+}

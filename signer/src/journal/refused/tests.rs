@@ -34,7 +34,7 @@ fn invented_claims_push_no_true_one_out_and_fill_nothing() {
     let true_one = claim(0, 1_000, true);
     claims.take(claims.with(vec![true_one.clone()]));
     for number in 1..500 {
-        let retold = claims.with(vec![claim(number, 21_000_000_0000_0000, false)]);
+        let retold = claims.with(vec![claim(number, 2_100_000_000_000_000, false)]);
         assert!(!retold.is_news(&claims), "a flood of invented claims is news to nobody");
         claims.take(retold);
     }
@@ -58,7 +58,7 @@ fn what_is_signed_for_is_told_of_no_more() {
     let again = claims.with(vec![first.clone()]);
     assert!(!again.is_news(&claims), "the same again is no news");
     claims.take(claims.without(&[second.outpoint, OutPoint::null()]));
-    assert_eq!(claims.list(), [first.clone()]);
+    assert_eq!(claims.list(), std::slice::from_ref(&first));
     let stored = serde_json::to_vec(&first).expect("JSON");
     assert_eq!(RefusedClaims::load([stored, b"{".to_vec()].into_iter()).list(), [first]);
 }
