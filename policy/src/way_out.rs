@@ -123,7 +123,7 @@ mod tests {
         let told = way_out(Kind::SweepDelayed, &broken(&["fee-cap", "fee-rate", "fee-cap"]));
         assert_eq!(
             told,
-            "raise fees.closing.max_per_transaction_sat; raise fees.closing.max_rate_sat_per_vb; then start lnd \
+            "raise fees.closing.max_share_per_mille; raise fees.closing.max_rate_sat_per_vb; then start lnd \
              again, which will not ask again by itself"
         );
         assert!(way_out(Kind::MutualClose, &broken(&["sighash"])).contains("close by force"));

@@ -105,7 +105,7 @@ fn refused_claim(number: u64) -> RefusedClaim {
         sat: 8_640_000 / number,
         at: 1_767_225_600,
         because: "fee-cap: 1,200,000 sat of fee; allowed: at most 1,000,000 sat\u{1b}".into(),
-        way_out: "raise fees.closing.max_per_transaction_sat; then start lnd again".into(),
+        way_out: "raise fees.closing.max_share_per_mille; then start lnd again".into(),
         known: number == 1,
     }
 }

@@ -1,21 +1,23 @@
 //! First payments on fresh channels, of sizes about the dust limits, at several feerates: no link fails.
 
 use anyhow::{Context, Result};
+use strongroom_tests::clock::until_true;
 use strongroom_tests::lnd::CommitmentType::{Anchors, StaticRemoteKey};
 use strongroom_tests::network::short_id;
 use strongroom_tests::strongroomd::PolicyChoice;
 use strongroom_tests::workdir::Workdir;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, pending_htlcs};
 
 const AMOUNTS: [u64; 8] = [1, 100, 353, 354, 1_000, 3_000, 8_600, 10_000];
 
 #[test]
 fn first_payments_fail_no_link() -> Result<()> {
     Workdir::new("wayout-first")?.run(|dir| {
-        let mut bed = Bed::begin(dir, PolicyChoice::cautious(), &["protocol.legacy.committweak=0"])?;
+        let mut bed = Bed::begin(dir, PolicyChoice::cautious(), &[])?;
         bed.net.fund(&bed.net.alice, 4, 5_000_000)?;
         bed.net.fund(&bed.net.bob, 4, 5_000_000)?;
+        let mut opened = Vec::new();
         for (rate, format) in
             [(1, Anchors), (50, Anchors), (1, StaticRemoteKey), (10, StaticRemoteKey), (50, StaticRemoteKey)]
         {
@@ -31,11 +33,17 @@ fn first_payments_fail_no_link() -> Result<()> {
                         format!("{sat} sat, {} to {}, {format:?} at {rate} sat/vB", from.name(), to.name())
                     })?;
                 }
-                from.close_channel(&points[0], false)
-                    .with_context(|| format!("{format:?} at {rate} sat/vB"))?;
-                net.mine(3)?;
+                opened.extend(points);
             }
         }
+        // Closed once all is quiet on both sides: lnd loses its peer where a close and a last HTLC's end cross.
+        let net = &bed.net;
+        for point in &opened {
+            let quiet = || Ok(pending_htlcs(&net.alice)? + pending_htlcs(&net.bob)? == 0);
+            until_true(30, "no HTLC left", quiet)?;
+            net.alice.close_channel(point, false).with_context(|| format!("{point} by agreement"))?;
+        }
+        net.mine(3)?;
         bed.nothing_was_refused()
     })
 }
