@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::Digest;
 
 use crate::bitcoind::Bitcoind;
-use crate::clock::until_true;
+use crate::clock::{LND_WAITS, until_true, within_true};
 use crate::lnd::{ChannelPoint, CommitmentType, Keys, Lnd, OpenChannel};
 use crate::recorder::Recorder;
 use crate::signer::{Signer, SignerKind};
@@ -195,6 +195,19 @@ impl Network {
 pub fn short_id(node: &Lnd, point: &ChannelPoint) -> Result<String> {
     let channel = node.channel(point)?.with_context(|| format!("{}: no channel {point}", node.name()))?;
     Ok(channel["chan_id"].as_str().context("channel without chan_id")?.to_owned())
+}
+
+/// Closes a channel by agreement, once `closer` and `other` have signed each other's offers: lnd loses its peer, and hangs at the
+/// next opening, where one offer confirms while it still signs the other.
+pub fn close_by_agreement(closer: &Lnd, other: &Lnd, point: &ChannelPoint) -> Result<String> {
+    let txid = closer.close_channel(point, false)?;
+    let signed = |node: &Lnd| {
+        let log = node.process_ref().log_tail(3_000);
+        log.lines().any(|line| line.contains(&format!("({point}): received sig")))
+    };
+    // Not every pair of lnds makes two offers.
+    let _ = within_true(4 * LND_WAITS, "both offers signed", || Ok(signed(closer) && signed(other)));
+    Ok(txid)
 }
 
 /// Pays `count` invoices of `sat` from `from` to `to`, `parallel` at a time, spread over

@@ -12,7 +12,7 @@ use super::child;
 use crate::script;
 
 /// Keys derived per call at most, so that a request naming a far index costs milliseconds, not minutes.
-const STEP: u32 = 256;
+pub(super) const STEP: u32 = 256;
 /// Keys of one branch recognised at most: 32 MB.
 pub(super) const CEILING: u32 = 400_000;
 /// How many windows beyond the last key used are searched for an output that the window does not explain: 20,000 keys,
@@ -126,11 +126,11 @@ impl Lookahead {
         self.believe(index, filled);
     }
 
-    /// Derives some more keys beyond the window. Returns whether there are yet more to be searched.
-    pub(super) fn search_on(&self) -> bool {
+    /// Derives `step` more keys beyond the window at most. Returns whether there are yet more to be searched.
+    pub(super) fn search_on(&self, step: u32) -> bool {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.search_end();
-        self.grow(end, STEP) < end
+        self.grow(end, step) < end
     }
 
     /// Whether keys are left that a search would derive.

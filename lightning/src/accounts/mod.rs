@@ -26,6 +26,9 @@ pub use path::AccountPath;
 /// address further ahead than this would be lost to lnd, so it is not "ours" either.
 pub const LOOKAHEAD: u32 = 1_000;
 
+/// Keys derived at a time by [`Accounts::search_ahead`].
+const AT_LEISURE: u32 = 64;
+
 /// The highest index of the wallet that an operator can move the lookahead past.
 pub const FURTHEST: u32 = lookahead::CEILING - LOOKAHEAD - 1;
 
@@ -233,6 +236,12 @@ impl Accounts {
         for script in scripts {
             self.wallet.search(script, &goes_on);
         }
+    }
+
+    /// Derives a few of the keys that a [`search`](Self::search) would, so that in the end none has to wait for it: some
+    /// milliseconds. Returns whether there are yet more.
+    pub fn search_ahead(&self) -> bool {
+        self.wallet.search_ahead(AT_LEISURE)
     }
 
     /// Moves the lookahead of one branch of the wallet past `path`, as an operator says that LND has.

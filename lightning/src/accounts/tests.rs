@@ -138,6 +138,27 @@ fn a_strangers_script_costs_a_search_once() {
 }
 
 #[test]
+fn what_is_searched_ahead_needs_no_search() {
+    let seed = Seed::new(1);
+    let accounts = seed.accounts_ahead(5);
+    let mine = [
+        p2tr(&seed.key(&wallet(86, 0, 89))),
+        p2wpkh(&seed.key(&wallet(84, 1, 89))),
+        nested(&seed.key(&wallet(49, 0, 89))),
+    ];
+    assert!(mine.iter().all(|script| accounts.find_script(script).is_none()));
+    // Six branches of 95 keys beyond the window, 64 at a time.
+    let mut steps = 1;
+    while accounts.search_ahead() {
+        steps += 1;
+    }
+    assert_eq!(steps, 12);
+    let other = p2tr(&Seed::new(2).key(&wallet(86, 0, 0)));
+    assert!(!accounts.may_be_far([&*other].into_iter()), "nothing is left to be searched");
+    assert!(mine.iter().all(|script| accounts.find_script(script).is_some()));
+}
+
+#[test]
 fn an_operator_moves_the_lookahead_within_its_end() {
     let seed = Seed::new(1);
     let accounts = seed.accounts_ahead(5);

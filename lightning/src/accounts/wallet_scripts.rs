@@ -8,7 +8,7 @@ use secp256k1::{PublicKey, SECP256K1};
 use strongroom_policy::WalletPath;
 
 use super::AccountsError;
-use super::lookahead::{Lookahead, Print};
+use super::lookahead::{Lookahead, Print, STEP};
 
 struct Branch {
     purpose: u32,
@@ -77,10 +77,16 @@ impl WalletScripts {
         let Some((kind, _)) = print(script) else { return };
         while self.peek(script).is_none() && goes_on() {
             let branches = self.0.iter().filter(|branch| branch.kind == kind);
-            if branches.filter(|branch| branch.table.search_on()).count() == 0 {
+            if branches.filter(|branch| branch.table.search_on(STEP)).count() == 0 {
                 return;
             }
         }
+    }
+
+    /// Derives `step` more of the keys that a search would, of one branch. Returns whether there are yet more.
+    pub(super) fn search_ahead(&self, step: u32) -> bool {
+        let next = self.tables().find(|table| table.may_be_searched());
+        next.is_some_and(|table| table.search_on(step)) || self.tables().any(Lookahead::may_be_searched)
     }
 
     /// The same, and the windows stay where they are.

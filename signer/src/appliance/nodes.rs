@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use strongroom_audit as audit;
 use strongroom_hsm::SealContext;
@@ -105,6 +105,7 @@ pub(super) fn open(appliance: &Appliance, open: &Open, file: &NodeFile) -> Resul
     }
     let accounts = Arc::new(Accounts::new(keyring.account_xpubs()).map_err(seed_error)?);
     open.journal.open_node(file.name.clone(), accounts.clone()).map_err(ApplianceError::Journal)?;
+    search_ahead(&accounts);
     Ok(OpenNode::new(
         file.name.clone(),
         identity,
@@ -113,6 +114,22 @@ pub(super) fn open(appliance: &Appliance, open: &Open, file: &NodeFile) -> Resul
         keyring,
         open.journal.clone(),
     ))
+}
+
+/// Derives the keys beyond the lookahead at leisure, on a quarter of one processor for half a minute or so, until all are there
+/// or the node is closed: so that no request has to wait while they are searched.
+fn search_ahead(accounts: &Arc<Accounts>) {
+    let accounts = Arc::downgrade(accounts);
+    let work = move || {
+        let mut began = Instant::now();
+        while accounts.upgrade().is_some_and(|accounts| accounts.search_ahead()) {
+            std::thread::sleep(3 * began.elapsed());
+            began = Instant::now();
+        }
+    };
+    if let Err(e) = std::thread::Builder::new().name("lookahead".into()).spawn(work) {
+        tracing::warn!(error = %e, "far addresses are searched when they are needed, which takes a request a second or two");
+    }
 }
 
 impl Appliance {

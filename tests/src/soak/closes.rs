@@ -10,7 +10,7 @@ use rand::Rng;
 use super::{Line, Soak, Who};
 use crate::clock::within_true;
 use crate::lnd::{CommitmentType, Keys, Lnd};
-use crate::network::{pend_htlc, short_id};
+use crate::network::{close_by_agreement, pend_htlc, short_id};
 
 /// What a side has to have for the HTLCs that a force close leaves pending: its reserve of 100,000 sat, and them.
 const ENOUGH: u64 = 300_000;
@@ -33,8 +33,12 @@ impl Soak<'_> {
         let mut failed = None;
         for _ in 0..self.lines.len() {
             let line = self.take_line();
-            let closer = if self.rng.gen_bool(0.5) { Who::Alice } else { line.peer };
-            if let Err(error) = self.node(closer)?.close_channel(&line.point, false) {
+            let by_peer = self.rng.gen_bool(0.5);
+            let (mut closer, mut other) = (self.node(Who::Alice)?, self.node(line.peer)?);
+            if by_peer {
+                std::mem::swap(&mut closer, &mut other);
+            }
+            if let Err(error) = close_by_agreement(closer, other, &line.point) {
                 // An HTLC that lnd never ended after a kill keeps its channel from an agreed close: told, and another taken.
                 self.say(&format!("{} is not closed by agreement: {error:#}", line.point));
                 self.check_refusals()?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use strongroom_tests::clock::until_true;
 use strongroom_tests::lnd::CommitmentType::{Anchors, StaticRemoteKey};
-use strongroom_tests::network::short_id;
+use strongroom_tests::network::{close_by_agreement, short_id};
 use strongroom_tests::strongroomd::PolicyChoice;
 use strongroom_tests::workdir::Workdir;
 
@@ -41,7 +41,8 @@ fn first_payments_fail_no_link() -> Result<()> {
         for point in &opened {
             let quiet = || Ok(pending_htlcs(&net.alice)? + pending_htlcs(&net.bob)? == 0);
             until_true(30, "no HTLC left", quiet)?;
-            net.alice.close_channel(point, false).with_context(|| format!("{point} by agreement"))?;
+            close_by_agreement(&net.alice, &net.bob, point)
+                .with_context(|| format!("{point} by agreement"))?;
         }
         net.mine(3)?;
         bed.nothing_was_refused()
