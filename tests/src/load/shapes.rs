@@ -13,7 +13,7 @@ use bitcoin::secp256k1::{Message, PublicKey, Scalar, Secp256k1, SecretKey, Verif
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{
     Address, Amount, Network, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid,
-    WPubkeyHash, Witness, absolute::LockTime, ecdsa, transaction::Version,
+    WPubkeyHash, WScriptHash, Witness, absolute::LockTime, ecdsa, transaction::Version,
 };
 use serde_json::Value;
 
@@ -311,7 +311,8 @@ pub fn wallet_spend(accounts: &Value, number: u32, sat: u64) -> Result<Vec<u8>> 
     let out = vec![
         TxOut {
             value: Amount::from_sat(sat),
-            script_pubkey: ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([5; 20])),
+            // No kind that lnd's wallet has, so that no daemon just started searches its far addresses for it.
+            script_pubkey: ScriptBuf::new_p2wsh(&WScriptHash::from_byte_array([5; 32])),
         },
         TxOut { value: Amount::from_sat(100_000 - sat - 300), script_pubkey: p2wpkh(&key(1)?) },
     ];
