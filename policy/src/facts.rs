@@ -31,7 +31,8 @@ pub struct Facts {
     pub channels_total: Amount,
     /// Capacity of the channel this case concerns, if any.
     pub channel_capacity: Option<Amount>,
-    /// The channel this case concerns has been seen before: one of its commitments was approved.
+    /// The channel this case concerns has been seen before: one of its commitments was approved. For a commitment of the
+    /// peer's, one of the peer's.
     pub channel_known: bool,
     /// What our own on-chain wallet paid into the funding output of the channel this case concerns, as far as we
     /// signed for it; zero when the peer funded it or nothing is known.

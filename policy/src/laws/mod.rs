@@ -6,3 +6,4 @@ mod file;
 mod oracles;
 mod raising;
 mod template;
+mod way_out;

@@ -54,13 +54,17 @@ impl Keeper {
         facts.channels_total = books.channels_total(now, window);
         let channel = channel_of(&ask.spend);
         // Looked up only where it may be asked for: it goes over all channels.
-        if channel.map_or(ask.spend == Spend::Onchain, |channel| !books.channels.is_known(channel)) {
+        if channel.map_or(ask.spend == Spend::Onchain, |channel| books.channels.first_to_remote(channel).is_none()) {
             facts.unnamed_total =
                 books.channels.capacity_with(None, books.allowances.closed_lately(now, window));
         }
         if let Some(channel) = channel {
             facts.peer = books.channels.peer(channel);
-            facts.channel_known = books.channels.is_known(channel);
+            // An own commitment opens nothing, so the peer's first after it is held to the limits of an opening.
+            facts.channel_known = match ask.spend {
+                Spend::CounterpartyCommitment { .. } => books.channels.first_to_remote(channel).is_some(),
+                _ => books.channels.is_known(channel),
+            };
             facts.channel_capacity = books
                 .channels
                 .capacity(channel)
