@@ -89,11 +89,7 @@ fn kinds(tag: Tag) -> &'static [Kind] {
         "amount-conflict" => IN_LEDGER,
         "fee-rate" | "fee-window" => FEES,
         "outflow-per-transaction" | "outflow-window" => PAYS,
-        "chain-current"
-        | "channel-capacity"
-        | "channels-total"
-        | "unnamed-total"
-        | "tier" => OPENS,
+        "chain-current" | "channel-capacity" | "channels-total" | "unnamed-total" | "tier" => OPENS,
         "funding-reservation" | "unmatched-funding" | "psbt-funding" => &[Kind::Onchain],
         "channel-known" => &[Kind::CounterpartyHtlc, Kind::MutualClose],
         "commitment-fee"

@@ -18,6 +18,8 @@ pub struct Facts {
     pub outflow_in_window: Amount,
     /// Sum of [`crate::Charges::fee`] in the rolling window, by this node.
     pub fees_in_window: Amount,
+    /// Sum of [`crate::Charges::closing_fee`] in the rolling window, by this node.
+    pub closing_fees_in_window: Amount,
     /// What of `outflow_in_window` this transaction would replace. Of all transactions that spend an outpoint only
     /// one can ever confirm, so the journal pins what it charged for a transaction to one of its outpoints, with the time
     /// of the oldest charge there. This is what is pinned to all of this transaction's outpoints together, as far as
@@ -25,6 +27,8 @@ pub struct Facts {
     pub replaced_outflow: Amount,
     /// The same of `fees_in_window`.
     pub replaced_fee: Amount,
+    /// The same of `closing_fees_in_window`.
+    pub replaced_closing_fee: Amount,
     /// Outpoints of this transaction signed or claimed before with another amount: (outpoint, before, now).
     pub amount_conflicts: Vec<(OutPoint, Amount, Amount)>,
     /// Capacity of all channels of this node that are not known closed, by funding outpoints seen.

@@ -8,10 +8,18 @@ use crate::{Kind, Policy, rules};
 /// The rules that may refuse a closing request, the kinds they may refuse, and why an honest LND gets home all the same.
 /// An alarm refuses nothing and is not among them.
 const MAY_REFUSE: &[(&str, &[Kind], &str)] = &[
-    ("grant", &Kind::CLOSING, "who may ask at all: the node's own client is granted all closing calls and keys"),
+    (
+        "grant",
+        &Kind::CLOSING,
+        "who may ask at all: the node's own client is granted all closing calls and keys",
+    ),
     ("unknown-spend", &[Kind::UnknownSpend], "no closing transaction of lnd's is unknown"),
     ("spend-key", &Kind::CLOSING, "lnd signs each kind with one key; another opens nothing of it"),
-    ("sighash", &Kind::CLOSING, "lnd signs its closing transactions with ALL; what is signed otherwise is anybody's"),
+    (
+        "sighash",
+        &Kind::CLOSING,
+        "lnd signs its closing transactions with ALL; what is signed otherwise is anybody's",
+    ),
     ("taproot", &Kind::CLOSING, "no taproot channel is opened here"),
     ("input-evidence", &Kind::CLOSING, "only beside a sighash other than ALL"),
     ("amount-conflict", &Kind::CLOSING, "one of two amounts is false, and so is its signature"),
@@ -66,7 +74,8 @@ fn what_may_refuse_a_closing_request_is_listed_with_its_reason() {
         for policy in policies() {
             // Another test holds that these are all which can refuse the kind.
             for tag in policy.checks(kind, true).enforced {
-                let listed = MAY_REFUSE.iter().any(|(rule, kinds, _)| *rule == tag.0 && kinds.contains(&kind));
+                let listed =
+                    MAY_REFUSE.iter().any(|(rule, kinds, _)| *rule == tag.0 && kinds.contains(&kind));
                 assert!(listed, "{tag} closes the way out: it can refuse {}", kind.as_str());
                 used.insert((tag.0, kind));
             }
@@ -74,6 +83,9 @@ fn what_may_refuse_a_closing_request_is_listed_with_its_reason() {
     }
     for (rule, kinds, _) in MAY_REFUSE {
         assert!(rules::by_tag(rule).is_some_and(|rule| !rule.is_alarm()), "{rule}");
-        assert!(kinds.iter().all(|kind| used.contains(&(*rule, *kind))), "{rule}: listed for what it never refuses");
+        assert!(
+            kinds.iter().all(|kind| used.contains(&(*rule, *kind))),
+            "{rule}: listed for what it never refuses"
+        );
     }
 }

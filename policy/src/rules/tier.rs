@@ -80,7 +80,9 @@ mod tests {
     #[test]
     fn what_brings_money_home_goes_on() {
         let sweep = Spend::Sweep(crate::SweepOf::CounterpartyHtlc);
-        for kind in [ours(0), ours(3), Spend::Justice, sweep, our_htlc(), mutual_close(5, false), peers_htlc(5)] {
+        for kind in
+            [ours(0), ours(3), Spend::Justice, sweep, our_htlc(), mutual_close(5, false), peers_htlc(5)]
+        {
             for facts in [known(), Facts::default()] {
                 assert!(!violated(TAG, &requiring("T2"), &spend_case(kind.clone(), vec![to_us(5)]), &facts));
             }
