@@ -258,6 +258,8 @@ pub enum Spend {
         channel: OutPoint,
         /// Our `to_remote` on the latest counterparty commitment: what is ours at least.
         our_balance: Amount,
+        /// The peer's own balance on the same.
+        peers_balance: Amount,
         /// Whether the latest counterparty commitment carries HTLCs.
         htlcs_pending: bool,
     },

@@ -4,7 +4,7 @@ use bitcoin::Amount;
 
 use crate::case::{Ask, Case, Spend};
 use crate::facts::Facts;
-use crate::fee_class;
+use crate::fee_class::{self, Class};
 use crate::leaving;
 use crate::policy::Policy;
 use crate::update::ChannelUpdate;
@@ -15,8 +15,10 @@ use crate::words::{less, plus};
 pub struct Charges {
     /// To add to the window of payments to strangers, beyond [`Facts::replaced_outflow`].
     pub outflow: Amount,
-    /// To add to the window of fees, beyond [`Facts::replaced_fee`].
+    /// To add to the window of wallet spends' fees, beyond [`Facts::replaced_fee`].
     pub fee: Amount,
+    /// To add to the window of closing's fees, beyond [`Facts::replaced_closing_fee`].
+    pub closing_fee: Amount,
     /// To add to the sum of unmatched fundings.
     pub unmatched_funding: Amount,
     /// To add to their number.
@@ -40,7 +42,13 @@ pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
         return Charges::default();
     }
     // Outputs above the inputs are no valid transaction, and fee-cap refuses them.
-    let fee = if fee_class::counts(ask) { ask.fee().unwrap_or(Amount::ZERO) } else { Amount::ZERO };
+    let fee = if fee_class::counts(ask) { fee_class::borne_by_us(policy, ask) } else { None }
+        .unwrap_or(Amount::ZERO);
+    let (fee, closing_fee) = match fee_class::limits(policy, ask, facts, fee).map(|limits| limits.class) {
+        None => (Amount::ZERO, Amount::ZERO),
+        Some(Class::Wallet) => (less(fee, facts.replaced_fee), Amount::ZERO),
+        Some(Class::Closing) => (Amount::ZERO, less(fee, facts.replaced_closing_fee)),
+    };
     let (mut unmatched_funding, mut fundings) = (Amount::ZERO, Vec::new());
     for (index, output) in leaving::unmatched_fundings(policy, ask, facts) {
         unmatched_funding = plus(unmatched_funding, output.amount);
@@ -48,7 +56,8 @@ pub(crate) fn of(policy: &Policy, case: &Case, facts: &Facts) -> Charges {
     }
     Charges {
         outflow: less(leaving::outflow(policy, ask, facts), facts.replaced_outflow),
-        fee: less(fee, facts.replaced_fee),
+        fee,
+        closing_fee,
         unmatched_funding,
         unmatched_funding_count: u32::try_from(fundings.len()).unwrap_or(u32::MAX),
         fundings,

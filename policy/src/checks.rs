@@ -58,7 +58,9 @@ const FEES: &[Kind] = &[
     Kind::Justice,
     Kind::UnknownSpend,
 ];
-const OPENS: &[Kind] = &[Kind::Onchain, Kind::CounterpartyCommitment, Kind::HolderCommitment];
+const OPENS: &[Kind] = &[Kind::Onchain, Kind::CounterpartyCommitment];
+/// Spends that may pay a stranger, by a push too.
+const PAYS: &[Kind] = &[Kind::Onchain, Kind::CounterpartyCommitment, Kind::HolderCommitment];
 const COLLECTING: &[Kind] = &[
     Kind::HolderHtlc,
     Kind::SweepDelayed,
@@ -86,15 +88,10 @@ fn kinds(tag: Tag) -> &'static [Kind] {
         "spend-key" | "sighash" | "taproot" | "input-evidence" | "fee-cap" => SPENDS,
         "amount-conflict" => IN_LEDGER,
         "fee-rate" | "fee-window" => FEES,
-        "outflow-per-transaction"
-        | "outflow-window"
-        | "chain-current"
-        | "channel-capacity"
-        | "channels-total"
-        | "unnamed-total"
-        | "tier" => OPENS,
+        "outflow-per-transaction" | "outflow-window" => PAYS,
+        "chain-current" | "channel-capacity" | "channels-total" | "unnamed-total" | "tier" => OPENS,
         "funding-reservation" | "unmatched-funding" | "psbt-funding" => &[Kind::Onchain],
-        "channel-known" => &[Kind::CounterpartyHtlc, Kind::MutualClose, Kind::HolderCommitment],
+        "channel-known" => &[Kind::CounterpartyHtlc, Kind::MutualClose],
         "commitment-fee"
         | "unexplained-output"
         | "unexplained-outflow"

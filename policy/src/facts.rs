@@ -18,6 +18,8 @@ pub struct Facts {
     pub outflow_in_window: Amount,
     /// Sum of [`crate::Charges::fee`] in the rolling window, by this node.
     pub fees_in_window: Amount,
+    /// Sum of [`crate::Charges::closing_fee`] in the rolling window, by this node.
+    pub closing_fees_in_window: Amount,
     /// What of `outflow_in_window` this transaction would replace. Of all transactions that spend an outpoint only
     /// one can ever confirm, so the journal pins what it charged for a transaction to one of its outpoints, with the time
     /// of the oldest charge there. This is what is pinned to all of this transaction's outpoints together, as far as
@@ -25,13 +27,16 @@ pub struct Facts {
     pub replaced_outflow: Amount,
     /// The same of `fees_in_window`.
     pub replaced_fee: Amount,
+    /// The same of `closing_fees_in_window`.
+    pub replaced_closing_fee: Amount,
     /// Outpoints of this transaction signed or claimed before with another amount: (outpoint, before, now).
     pub amount_conflicts: Vec<(OutPoint, Amount, Amount)>,
     /// Capacity of all channels of this node that are not known closed, by funding outpoints seen.
     pub channels_total: Amount,
     /// Capacity of the channel this case concerns, if any.
     pub channel_capacity: Option<Amount>,
-    /// The channel this case concerns has been seen before: one of its commitments was approved.
+    /// The channel this case concerns has been seen before: one of its commitments was approved. For a commitment of the
+    /// peer's, one of the peer's.
     pub channel_known: bool,
     /// What our own on-chain wallet paid into the funding output of the channel this case concerns, as far as we
     /// signed for it; zero when the peer funded it or nothing is known.

@@ -211,7 +211,12 @@ pub(crate) fn our_htlc() -> Spend {
 }
 
 pub(crate) fn mutual_close(our_balance: u64, htlcs_pending: bool) -> Spend {
-    Spend::MutualClose { channel: outpoint(60), our_balance: sat(our_balance), htlcs_pending }
+    Spend::MutualClose {
+        channel: outpoint(60),
+        our_balance: sat(our_balance),
+        peers_balance: Amount::ZERO,
+        htlcs_pending,
+    }
 }
 
 pub(crate) fn message(key: KeyLocator, kind: MessageKind) -> Case {

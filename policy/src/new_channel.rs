@@ -8,11 +8,11 @@ use crate::leaving;
 use crate::policy::Policy;
 use crate::words::sum;
 
-/// The capacity of a channel that this commitment is the first one of. The peer's first commitment may look like
-/// our own while we have no balance.
+/// The capacity of a channel that this commitment is the peer's first one of. An own commitment opens nothing: no limit on
+/// new channels keeps one that exists from being closed.
 pub(crate) fn capacity(ask: &SpendAsk, facts: &Facts) -> Option<Amount> {
     match ask.spend {
-        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } if !facts.channel_known => {
+        Spend::CounterpartyCommitment { .. } if !facts.channel_known => {
             let spent = sum(ask.inputs.iter().map(|input| input.amount));
             Some(facts.channel_capacity.unwrap_or(spent).max(spent))
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::Amount;
 
+use crate::fee_class;
 use crate::file::sections::Chain;
 use crate::file::{Allowed, Mode, Places, PolicyError, PolicyFile, VlsLimits};
 use crate::key_group::KeyGroup;
@@ -88,10 +89,15 @@ impl Policy {
         self.file.outflow.max_in_window_sat.amount()
     }
 
-    /// Most that a node may pay in fees in the window: the higher of the limits of wallet spends and of closing.
-    pub fn fees_limit(&self) -> Amount {
+    /// Most that a node may pay in fees in the window by wallet spends, and by closing channels.
+    pub fn fees_limits(&self) -> (Amount, Amount) {
         let fees = &self.file.fees;
-        fees.wallet.max_in_window_sat.max(fees.closing.max_in_window_sat).amount()
+        (fees.wallet.max_in_window_sat.amount(), fees.closing.max_in_window_sat.amount())
+    }
+
+    /// The fee, as far as we bear it; `None` when outputs exceed inputs.
+    pub fn own_fee(&self, ask: &crate::SpendAsk) -> Option<Amount> {
+        fee_class::borne_by_us(self, ask)
     }
 
     /// When the chain is up to date.

@@ -69,8 +69,6 @@ fn step(kind: Kind, tag: &str) -> String {
             "allow the address under [[allowlist]]; if it is lnd's own, strongroom node lookahead reaches it"
                 .to_owned()
         }
-        "chain-current" => "have bitcoind answer (strongroom status says what it lacks)".to_owned(),
-        "tier" => "lower channels.require_tier".to_owned(),
         "grant" => "grant it under [[grants]]".to_owned(),
         vls if vls.starts_with("policy-") => format!("raise the limit under [vls] that {vls} names"),
         other if kind == Kind::MutualClose => format!("no key allows it ({other}): close by force"),

@@ -55,7 +55,7 @@ pub(crate) struct MaybeFunding {
 }
 
 /// First byte of a record: its form.
-const FORM: u8 = 4;
+const FORM: u8 = 5;
 
 impl Learned {
     pub(crate) fn nothing() -> Self {

@@ -166,6 +166,17 @@ impl Channels {
         self.channels.get(self.by_commitment.get(txid)?)
     }
 
+    /// The channel of which this is one of the latest two commitments of the peer's, or the latest of ours: one of these confirms
+    /// when nobody cheats. The one before the latest is looked for in all channels, which only fee bumps are worth.
+    pub(crate) fn of_live_commitment(&self, txid: &Txid) -> Option<&Channel> {
+        self.of_commitment(txid).or_else(|| {
+            self.channels.values().find(|channel| {
+                let latest = channel.record.counterparty.as_ref();
+                latest.and_then(|latest| latest.before.as_ref()).is_some_and(|before| before.txid == *txid)
+            })
+        })
+    }
+
     /// Whether a commitment of the channel has been seen.
     pub fn is_known(&self, channel: &OutPoint) -> bool {
         self.channels.contains_key(channel)

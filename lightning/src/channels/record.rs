@@ -76,6 +76,8 @@ pub(crate) struct CounterpartyState {
 /// one that counts, and what is concluded from the second must not rest on the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Before {
+    /// A peer that has not revoked it yet may still publish it, and we bump it then.
+    pub(crate) txid: Txid,
     pub(crate) to_remote: Amount,
     /// The peer's own balance.
     pub(crate) peers: Amount,
@@ -89,6 +91,7 @@ impl Before {
     /// The latest commitment, when one of the next number comes.
     pub(crate) fn of(latest: &CounterpartyState) -> Self {
         Self {
+            txid: latest.txid,
             to_remote: latest.to_remote,
             peers: latest.peers(),
             gap: latest.gap,

@@ -15,8 +15,8 @@ use crate::weight;
 /// the client may say what it likes, and a wallet coin that passed for a channel's output would pay for a fee of half
 /// its own amount. A channel's outputs are P2WSH or our `to_remote`, a wallet's coins never are.
 ///
-/// Our anchor on the latest commitment of either side counts as what the channel holds for us, once for each channel:
-/// that is what a fee bump brings home. Its fee pays for the commitment too, whose weight is told beside the sum. Nothing
+/// Our anchor on the latest commitment of either side, or on the peer's last but one, counts as what the channel holds for
+/// us, once for each channel: that is what a fee bump brings home. Its fee pays for the commitment too, whose weight is told beside the sum. Nothing
 /// for what closes nothing.
 pub(super) fn by(scene: &Scene<'_>, spend: &Spend, inputs: &[InputFact]) -> (Amount, Weight) {
     match spend {
@@ -42,13 +42,16 @@ pub(super) fn by(scene: &Scene<'_>, spend: &Spend, inputs: &[InputFact]) -> (Amo
     (sum, parents)
 }
 
-/// The commitment of this id, one of the channel's latest two.
+/// The commitment of this id, one of the channel's latest.
 fn parent(channel: &Channel, txid: &Txid) -> Weight {
     let record = &channel.record;
     let ours = record.holder.iter().map(|ours| (ours.txid, ours.others.len()));
     // Our `to_remote` is not among the others.
     let theirs = record.counterparty.iter().map(|theirs| (theirs.txid, 1 + theirs.others.len()));
-    let outputs = ours.chain(theirs).find(|(of, _)| of == txid).map_or(0, |(_, outputs)| outputs);
+    let before = record.counterparty.as_ref().and_then(|theirs| theirs.before.as_ref());
+    let before = before.map(|before| (before.txid, 2 + before.htlcs.len()));
+    let outputs =
+        ours.chain(theirs).chain(before).find(|(of, _)| of == txid).map_or(0, |(_, outputs)| outputs);
     weight::commitment(outputs)
 }
 
@@ -57,12 +60,12 @@ fn is_channel_output(scene: &Scene<'_>, input: &InputFact) -> bool {
     input.evidence.is_proof() && (script.is_p2wsh() || scene.accounts.find_to_remote(script).is_some())
 }
 
-/// The channel whose latest commitment has our anchor here.
+/// The channel one of whose commitments that may confirm has our anchor here.
 fn bumped_channel<'a>(scene: &Scene<'a>, input: &InputFact) -> Option<&'a Channel> {
     if input.amount != Anchor::AMOUNT {
         return None;
     }
-    let channel = scene.channels.of_commitment(&input.outpoint.txid)?;
+    let channel = scene.channels.of_live_commitment(&input.outpoint.txid)?;
     let key = scene.accounts.public_key(&KeyPath::Lightning(channel.record.multisig)).ok()?;
     (input.script_pubkey == anchor_script(&key.serialize()).to_p2wsh()).then_some(channel)
 }

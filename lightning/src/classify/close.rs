@@ -44,7 +44,8 @@ pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
         .ok_or_else(|| format!("no commitment of the peer's was seen for channel {outpoint}"))?;
     // One output beside ours and the anchors may be the peer's balance; HTLCs that were answered are HTLCs.
     let htlcs_pending = latest.others.len() > 1 || !latest.htlcs.is_empty();
-    let spend = Spend::MutualClose { channel: outpoint, our_balance: latest.to_remote, htlcs_pending };
+    let (our_balance, peers_balance) = (latest.to_remote, latest.peers());
+    let spend = Spend::MutualClose { channel: outpoint, our_balance, peers_balance, htlcs_pending };
     let mut found = Finding::of(spend);
     if !channel.record.closing || channel.record.frozen.is_none() {
         let mut record = channel.record.clone();

@@ -19,14 +19,14 @@ pub(super) fn find(scene: &Scene<'_>) -> Result<Finding, Unfit> {
     }
 }
 
-/// Some input is an anchor of a commitment signed last.
+/// Some input is an anchor of a commitment that may confirm.
 fn bumps_commitment(scene: &Scene<'_>) -> bool {
     let inputs = scene.request.transaction().input.iter().zip(scene.request.spent());
     inputs.into_iter().any(|(input, spent)| {
         spent.output.value == Anchor::AMOUNT
             && scene
                 .channels
-                .of_commitment(&input.previous_output.txid)
+                .of_live_commitment(&input.previous_output.txid)
                 .is_some_and(|channel| channel.anchors.contains(&spent.output.script_pubkey))
     })
 }

@@ -6,20 +6,20 @@ use strongroom_policy::case::{Destination, Spend};
 use super::{Closing, FEE_UNKNOWN, Foreseen, Foresight, fee, minus, output, own_wallet, owner, peers};
 use crate::accounts::Accounts;
 use crate::books::Terms;
-use crate::channels::Channels;
+use crate::channels::{Channels, CounterpartyState};
 use crate::weight;
 
 impl Channels {
     pub(super) fn foresee_close(&self, closing: &Closing, accounts: &Accounts, terms: Terms) -> Foresight {
         let mut foresight = Foresight::default();
-        let channel = self.channels.get(&closing.channel);
-        let capacity = channel.map_or(Amount::ZERO, |channel| channel.record.capacity);
-        let latest = channel.and_then(|channel| channel.record.counterparty.as_ref());
+        let known = self.channels.get(&closing.channel);
+        let capacity = known.map_or(Amount::ZERO, |channel| channel.record.capacity);
+        let latest = known.and_then(|channel| channel.record.counterparty.as_ref());
         if closing.force {
             // Our own commitments are not seen; both sides' numbers go up together.
             let number = latest.map_or(1, |latest| latest.number);
             let spend = Spend::HolderCommitment { channel: closing.channel, number };
-            let script = channel.map(|channel| channel.funding_script_pubkey.clone()).unwrap_or_default();
+            let script = known.map(|channel| channel.funding_script_pubkey.clone()).unwrap_or_default();
             let outputs = vec![output(capacity, script, Destination::OwnChannel)];
             foresight.certain.push(Foreseen::new(spend, closing.channel, capacity, outputs, Weight::ZERO));
             foresight.unchecked.push("the commitment's fee, and what sweeps its outputs".to_owned());
@@ -27,7 +27,9 @@ impl Channels {
         }
         let our_balance = latest.map_or(Amount::ZERO, |latest| latest.to_remote);
         // lnd closes when the last HTLC is gone.
-        let spend = Spend::MutualClose { channel: closing.channel, our_balance, htlcs_pending: false };
+        let peers_balance = latest.map_or(Amount::ZERO, CounterpartyState::peers);
+        let channel = closing.channel;
+        let spend = Spend::MutualClose { channel, our_balance, peers_balance, htlcs_pending: false };
         if latest.is_some_and(|latest| !latest.htlcs.is_empty()) {
             foresight.unchecked.push("the balance once its HTLCs are gone".to_owned());
         }

@@ -21,8 +21,8 @@ impl Vls {
     /// VLS compares it with the latest commitments of both sides. Ours is never shown; in its place stands the peer's,
     /// mirrored, for this one question: the comparison is made, but once. Who pays the fee decides which side's balance
     /// must be exact: who funded the channel, or whoever closes it (`option_simple_close`). The commitment's fee goes back to who
-    /// paid it; so where we funded the channel, a peer that pays for the close gets no more than it has. Where no request
-    /// told who funded the channel, either may have.
+    /// paid it: to us where we funded the channel, so that the peer gets no more than it has. Where no request told who funded
+    /// the channel, either may have, and it may go back to either.
     pub fn mutual_close(
         &self,
         channel: &ChannelFacts,
@@ -34,7 +34,7 @@ impl Vls {
             return vec![refused(tags::CLOSE_FORM, format!("{} outputs", outputs.len()))];
         }
         let latest = self.channels.get(&channel.funding);
-        let Some(state) = latest.and_then(|latest| mirrored(&latest.state)) else {
+        let Some(latest) = latest.and_then(|latest| Some((&latest.state, balances(&latest.state)?))) else {
             let value = format!("a close of {}, of which no commitment is known", channel.funding);
             return vec![refused(tags::CLOSE_VALUE, value)];
         };
@@ -45,7 +45,9 @@ impl Vls {
             return vec![refused(tags::CLOSE_FEE, format!("a fee of {} sat", fee.to_sat()))];
         }
         let wallet = Decided { places, scripts: Vec::new() };
-        let peers = state.current_counterparty_commit_info.as_ref().map_or(0, |i| i.to_broadcaster_value_sat);
+        let (state, balances) = latest;
+        let (mine, peers) = balances;
+        let returned = channel.capacity.to_sat().saturating_sub(mine).saturating_sub(peers);
         let mut first = None;
         for (ours, theirs) in assignments(outputs, places) {
             let payers: &[bool] = match channel.we_funded {
@@ -54,6 +56,16 @@ impl Vls {
                 Some(false) => &[false],
                 None => &[false, true],
             };
+            // What the commitment held in no output and in anchors goes back to who funded the channel.
+            let with = |balance: u64, paid: u64, funder: bool| {
+                let back = funder && paid > balance && paid <= balance.saturating_add(returned);
+                if back { paid } else { balance }
+            };
+            let balances = (
+                with(mine, sats(ours), channel.we_funded != Some(false)),
+                with(peers, sats(theirs), channel.we_funded != Some(true)),
+            );
+            let Some(state) = mirrored(state, balances) else { continue };
             for we_pay in payers {
                 let channel = ChannelFacts { we_funded: Some(*we_pay), ..channel.clone() };
                 let setup = setup(&channel, Amount::ZERO, self.node);
@@ -79,14 +91,21 @@ impl Vls {
     }
 }
 
-/// The state with the peer's commitment seen from our side in place of ours; `None` if there is none.
-fn mirrored(state: &EnforcementState) -> Option<EnforcementState> {
+/// Our balance and the peer's, by its latest commitment.
+fn balances(state: &EnforcementState) -> Option<(u64, u64)> {
     let theirs = state.current_counterparty_commit_info.as_ref()?;
+    Some((theirs.to_countersigner_value_sat, theirs.to_broadcaster_value_sat))
+}
+
+/// The state with these balances, ours and the peer's, and with the peer's commitment seen from our side in place of ours.
+fn mirrored(state: &EnforcementState, (ours, peers): (u64, u64)) -> Option<EnforcementState> {
     let mut state = state.clone();
+    let theirs = state.current_counterparty_commit_info.as_mut()?;
+    (theirs.to_countersigner_value_sat, theirs.to_broadcaster_value_sat) = (ours, peers);
     state.current_holder_commit_info = Some(CommitmentInfo2::new(
         false,
-        theirs.to_broadcaster_value_sat,
-        theirs.to_countersigner_value_sat,
+        peers,
+        ours,
         theirs.received_htlcs.clone(),
         theirs.offered_htlcs.clone(),
         theirs.feerate_per_kw,

@@ -123,6 +123,8 @@ fn node() -> NodeStatus {
         outflow_limit_sat: 5_000_000,
         fees_sat: 3000,
         fees_limit_sat: 50_000,
+        closing_fees_sat: 700_000,
+        closing_fees_limit_sat: 250_000_000,
         last_request: 1_767_225_600,
         exposure_sat: 3_100_000,
         guaranteed_sat: 2_900_000,

@@ -14,14 +14,15 @@ struct Day {
     facts: Facts,
     outflow: Velocity,
     fees: Velocity,
+    closing_fees: Velocity,
     decided: u32,
 }
 
 impl Day {
     fn new() -> Self {
         let policy = allowing(&wpkh(200));
-        let (outflow, fees) = (Velocity::new(policy.window()), Velocity::new(policy.window()));
-        Self { policy, now: 1_700_000_000, facts: Facts::default(), outflow, fees, decided: 0 }
+        let [outflow, fees, closing_fees] = std::array::from_fn(|_| Velocity::new(policy.window()));
+        Self { policy, now: 1_700_000_000, facts: Facts::default(), outflow, fees, closing_fees, decided: 0 }
     }
 
     fn decide(&mut self, case: &Case, facts: Facts) -> Verdict {
@@ -31,6 +32,7 @@ impl Day {
             now: self.now,
             outflow_in_window: self.outflow.sum(self.now),
             fees_in_window: self.fees.sum(self.now),
+            closing_fees_in_window: self.closing_fees.sum(self.now),
             ..facts
         };
         self.policy.decide(case, &facts)
@@ -47,6 +49,7 @@ impl Day {
         assert!(verdict.allowed(), "request {}: {:?}", self.decided, verdict.enforced);
         self.outflow.add(self.now, verdict.charges.outflow);
         self.fees.add(self.now, verdict.charges.fee);
+        self.closing_fees.add(self.now, verdict.charges.closing_fee);
         self.facts.unmatched_funding += verdict.charges.unmatched_funding;
         self.facts.unmatched_funding_count += verdict.charges.unmatched_funding_count;
         self.facts.force_closes_in_window += u32::from(verdict.charges.force_close);
@@ -162,7 +165,7 @@ impl Day {
     fn replacing(&mut self, ask: SpendAsk, replaced: u64) {
         self.allowed_with(
             &case(Ask::Spend(ask)),
-            Facts { replaced_fee: sat(replaced), ..self.facts.clone() },
+            Facts { replaced_closing_fee: sat(replaced), ..self.facts.clone() },
         );
     }
 }
@@ -306,7 +309,7 @@ fn a_watchtower_client_does_not_use_up_the_fees() {
     for _ in 0..2_000 {
         day.allowed(&with_fee(Spend::Justice, vec![to_us(9_900_000)], 60_000));
     }
-    assert_eq!(day.fees.sum(day.now), Amount::ZERO);
+    assert_eq!((day.fees.sum(day.now), day.closing_fees.sum(day.now)), (Amount::ZERO, Amount::ZERO));
 }
 
 /// Every channel that the profile permits is closed by force within a day, at any rate of the market, while the windows on
@@ -330,7 +333,7 @@ fn all_channels_come_home_in_a_fee_spike() {
                 ..known()
             };
             day.outflow.add(day.now, Amount::MAX_MONEY);
-            day.fees.add(day.now, sat(5_000_000));
+            day.fees.add(day.now, Amount::MAX_MONEY);
             closing.close_all(&mut day, rate);
         }
     }
@@ -350,6 +353,11 @@ fn claims_burn_a_share_and_a_window() {
     day.refused(&claim(5_000_001), "fee-cap");
     for _ in 0..50 {
         day.allowed(&claim(5_000_000));
+    }
+    // Above what a wallet spend may cost. Below it, the wallet's window is the last.
+    day.refused(&claim(200_001), "fee-window");
+    for _ in 0..25 {
+        day.allowed(&claim(200_000));
     }
     day.refused(&claim(1_000), "fee-window");
 }

@@ -4,5 +4,7 @@ mod checks;
 mod day;
 mod file;
 mod oracles;
+mod page;
 mod raising;
 mod template;
+mod way_out;

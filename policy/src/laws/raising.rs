@@ -61,7 +61,10 @@ fn spends() -> impl Strategy<Value = Spend> {
         1 => (0u64..3).prop_map(ours),
         1 => amount().prop_map(peers_htlc),
         1 => Just(our_htlc()),
-        1 => (0u64..4_000_000, any::<bool>()).prop_map(|(balance, htlcs)| mutual_close(balance, htlcs)),
+        1 => (0u64..4_000_000, amount(), any::<bool>()).prop_map(|(balance, peers, htlcs)| {
+            let channel = outpoint(60);
+            Spend::MutualClose { channel, our_balance: sat(balance), peers_balance: sat(peers), htlcs_pending: htlcs }
+        }),
         2 => sweeps.prop_map(Spend::Sweep),
         1 => Just(Spend::Justice),
         1 => Just(Spend::Unknown { why: "chance".into() }),
@@ -199,22 +202,24 @@ prop_compose! {
         flows in prop::array::uniform6(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
         already_charged in prop::bool::weighted(0.2),
         channel_known in any::<bool>(),
-        sums in prop::array::uniform7(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
+        sums in prop::array::uniform9(prop_oneof![Just(0u64), 0u64..4_000_000, any::<u64>()]),
         counts in prop::array::uniform4(0u32..6),
         capacity in prop::option::of(amount()),
         conflict in prop::bool::weighted(0.1),
         seen in prop::option::of((0u32..3, amount(), amount())),
         root in prop::option::of(0u32..3),
     ) -> Facts {
-        let [outflow, fees, replaced_outflow, replaced_fee, total, unmatched, funded] = sums;
+        let [outflow, fees, closing, replaced_outflow, replaced_fee, replaced_closing, total, unmatched, funded] = sums;
         let conflicts = conflict.then(|| (outpoint(1), sat(1), sat(2)));
         Facts {
             now: 1_700_000_000,
             already_charged,
             outflow_in_window: sat(outflow),
             fees_in_window: sat(fees),
+            closing_fees_in_window: sat(closing),
             replaced_outflow: sat(replaced_outflow),
             replaced_fee: sat(replaced_fee),
+            replaced_closing_fee: sat(replaced_closing),
             amount_conflicts: conflicts.into_iter().collect(),
             channels_total: sat(total),
             channel_capacity: capacity.map(sat),

@@ -1,8 +1,8 @@
 //! `chain-current`: what commits us for long is signed only while our own view of the chain is up to date.
 //!
-//! Without it a compromised LND, or whoever cuts the machine off, has channels opened, closed and forwarded through on a
+//! Without it a compromised LND, or whoever cuts the machine off, has channels opened and forwarded through on a
 //! chain that is not the real one: fundings that never confirmed, closes long published, timeouts long over. What protects
-//! what we have (justice, sweeps, HTLC claims, mutual closes) goes on without it.
+//! what we have (own commitments, justice, sweeps, HTLC claims, mutual closes) goes on without it.
 
 use super::Rule;
 use crate::case::{Ask, Case, Destination, Spend};
@@ -16,7 +16,7 @@ pub const TAG: Tag = Tag("chain-current");
 
 pub(super) const RULE: Rule = Rule {
     tag: TAG,
-    summary: "opens, forwards and own commitments need an up-to-date view of the chain",
+    summary: "opens and forwards need an up-to-date view of the chain",
     protects_money: true,
     check,
 };
@@ -39,7 +39,6 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
         {
             "a forward"
         }
-        Spend::HolderCommitment { number: 1.., .. } => "an own commitment",
         _ => return,
     };
     found.push(Violation::new(
@@ -67,14 +66,13 @@ mod tests {
         let opening = spend_case(theirs(0), vec![to_stranger(5)]);
         assert!(violated(TAG, &cautious(), &opening, &stale(Facts::default())));
         assert!(violated(TAG, &cautious(), &onchain(vec![to_funding(5)]), &stale(known())));
-        assert!(violated(TAG, &cautious(), &spend_case(ours(3), vec![to_us(5)]), &stale(known())));
         let forwarding = stale(offering(5, forward(700_100, 0)));
         assert!(violated(TAG, &cautious(), &spend_case(theirs(3), vec![to_us(5)]), &forwarding));
     }
 
     #[test]
     fn what_protects_us_goes_on() {
-        for kind in [theirs(3), ours(0), mutual_close(5, false), our_htlc(), Spend::Justice] {
+        for kind in [theirs(3), ours(0), ours(3), mutual_close(5, false), our_htlc(), Spend::Justice] {
             assert!(!violated(TAG, &cautious(), &spend_case(kind, vec![to_us(5)]), &stale(known())));
         }
         assert!(!violated(TAG, &cautious(), &onchain(vec![to_us(5)]), &stale(known())));

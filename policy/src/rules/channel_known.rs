@@ -1,7 +1,8 @@
-//! `channel-known`: closes and HTLC transactions belong to a channel that we have seen a commitment of.
+//! `channel-known`: mutual closes and the peer's HTLC transactions belong to a channel that we have seen a commitment of.
 //!
 //! Without it a made-up channel has no balance to hold a close to and no capacity that was counted: a "mutual close" of
-//! an unknown outpoint could pay us nothing and fit every other rule.
+//! an unknown outpoint could pay us nothing and fit every other rule. An own commitment is the way out of a channel, seen
+//! here or not.
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
@@ -15,7 +16,7 @@ pub const TAG: Tag = Tag("channel-known");
 
 pub(super) const RULE: Rule = Rule {
     tag: TAG,
-    summary: "HTLC transactions, mutual closes and later own commitments only for channels seen before",
+    summary: "the peer's HTLC transactions and mutual closes only for channels seen before",
     protects_money: true,
     check,
 };
@@ -24,7 +25,6 @@ fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     let channel = match &ask.spend {
         Spend::CounterpartyHtlc { channel, .. } | Spend::MutualClose { channel, .. } => channel,
-        Spend::HolderCommitment { channel, number } if *number > 0 => channel,
         _ => return,
     };
     if !facts.channel_known {
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn a_channel_never_seen_closes_nothing_and_has_no_htlcs() {
         let unseen = Facts::default();
-        for kind in [mutual_close(0, false), peers_htlc(5), ours(1)] {
+        for kind in [mutual_close(0, false), peers_htlc(5)] {
             let asked = spend_case(kind, vec![to_us(5)]);
             assert!(violated(TAG, &cautious(), &asked, &unseen));
             assert!(!violated(TAG, &cautious(), &asked, &known()));
@@ -49,8 +49,8 @@ mod tests {
     }
 
     #[test]
-    fn first_commitments_open_a_channel() {
-        for kind in [theirs(0), ours(0)] {
+    fn first_commitments_open_a_channel_and_own_ones_end_any() {
+        for kind in [theirs(0), ours(0), ours(7)] {
             assert!(!violated(TAG, &cautious(), &spend_case(kind, vec![to_stranger(5)]), &Facts::default()));
         }
     }

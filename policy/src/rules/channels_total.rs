@@ -65,5 +65,7 @@ mod tests {
                 &Facts { channel_known: true, ..full(900_000_000, 0) }
             ));
         }
+        let ending = spend_case(ours(0), vec![to_us(5)]);
+        assert!(!violated(TAG, &cautious(), &ending, &full(900_000_000, 0)));
     }
 }

@@ -25,14 +25,14 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
+fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let Some(fee) = ask.fee() else {
+    let Some(fee) = fee_class::borne_by_us(policy, ask) else {
         let value = format!("outputs of transaction {} exceed its inputs", ask.txid);
         found.push(Violation::new(TAG, value, "a fee of zero or more"));
         return;
     };
-    let Some(limits) = fee_class::limits(policy, ask, fee) else {
+    let Some(limits) = fee_class::limits(policy, ask, facts, fee) else {
         return;
     };
     if fee > limits.most {

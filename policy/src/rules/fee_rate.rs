@@ -17,15 +17,15 @@ pub const TAG: Tag = Tag("fee-rate");
 pub(super) const RULE: Rule =
     Rule { tag: TAG, summary: "feerates are limited", protects_money: false, check };
 
-fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
+fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let Some(fee) = ask.fee() else { return };
-    let Some(fee_class::Limits { table, rate: limit, .. }) = fee_class::limits(policy, ask, fee) else {
+    let Some(fee) = fee_class::borne_by_us(policy, ask) else { return };
+    let Some(limits) = fee_class::limits(policy, ask, facts, fee) else {
         return;
     };
-    let vbytes = ask.weight.to_wu().div_ceil(4);
-    if fee.to_sat() > limit.saturating_mul(vbytes) {
-        let value = format!("{} for {} vB", Sat(fee), Grouped(vbytes));
+    if !limits.has_rate(ask, fee) {
+        let value = format!("{} for {} vB", Sat(fee), Grouped(fee_class::vbytes(ask)));
+        let fee_class::Limits { table, rate: limit, .. } = limits;
         found.push(Violation::new(TAG, value, format!("at most {} sat/vB ({table})", Grouped(limit))));
     }
 }

@@ -1,8 +1,8 @@
 //! `fee-window`: all fees of a node in the rolling window stay below this.
 //!
 //! Without it the caps per transaction are no limit: coins can be sent to ourselves all day long, burning a fee each
-//! time. Closing transactions have a higher limit of the same sum, so that wallet spends cannot use up what claims with
-//! a deadline need. Justice without wallet coins is exempt: with a watchtower it is prepared for every revoked state,
+//! time. Closing transactions have a window of their own, so that wallet spends cannot use up what claims with a deadline
+//! need, nor claims what the wallet needs. Justice without wallet coins is exempt: with a watchtower it is prepared for every revoked state,
 //! and none confirms.
 
 use super::Rule;
@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::fee_class;
 use crate::policy::Policy;
 use crate::violation::{Tag, Violation};
-use crate::words::{Sat, Span, less, plus};
+use crate::words::{Sat, Span};
 
 /// The rule's name.
 pub const TAG: Tag = Tag("fee-window");
@@ -21,16 +21,13 @@ pub(super) const RULE: Rule =
 
 fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    if facts.already_charged || !fee_class::counts(ask) {
-        return;
-    }
-    let Some(fee) = ask.fee() else { return };
-    let Some(fee_class::Limits { table, window: limit, .. }) = fee_class::limits(policy, ask, fee) else {
+    let Some(fee) = fee_class::borne_by_us(policy, ask) else { return };
+    let Some(limits) = fee_class::limits(policy, ask, facts, fee) else {
         return;
     };
-    let before = less(facts.fees_in_window, facts.replaced_fee);
-    if fee > facts.replaced_fee && plus(before, fee) > limit {
-        let value = format!("fee of {} after {}", Sat(fee), Sat(before));
+    if !limits.has_room(ask, facts, fee) {
+        let value = format!("fee of {} after {}", Sat(fee), Sat(limits.before(facts).0));
+        let fee_class::Limits { table, window: limit, .. } = limits;
         let limit = format!("at most {} in {} ({table})", Sat(limit), Span(policy.window().seconds()));
         found.push(Violation::new(TAG, value, limit));
     }
@@ -71,21 +68,47 @@ mod tests {
     }
 
     #[test]
-    fn closing_has_room_when_the_wallet_has_none() {
-        let sweep = || Spend::Sweep(crate::SweepOf::Delayed);
-        assert!(!violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(5_000_000)));
-        assert!(!violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(249_500_000)));
-        assert!(violated(TAG, &cautious(), &with_fee(sweep(), 500_000), &paid(249_500_001)));
+    fn neither_window_fills_the_other() {
+        let sweep = |fee| with_fee(Spend::Sweep(crate::SweepOf::Delayed), fee);
+        assert!(!violated(TAG, &cautious(), &sweep(500_000), &paid(u64::MAX)));
+        let closed = |before: u64| Facts { closing_fees_in_window: sat(before), ..known() };
+        assert!(!violated(TAG, &cautious(), &sweep(500_000), &closed(249_500_000)));
+        assert!(violated(TAG, &cautious(), &sweep(500_000), &closed(249_500_001)));
+        assert!(!violated(TAG, &cautious(), &with_fee(Spend::Onchain, 1_000), &closed(u64::MAX)));
+    }
+
+    #[test]
+    fn what_finds_closings_window_full_may_have_the_wallets_room() {
+        let full = |wallet: u64| Facts {
+            fees_in_window: sat(wallet),
+            closing_fees_in_window: sat(250_000_000),
+            ..known()
+        };
+        let claim = |fee| {
+            let mut asked = with_fee(Spend::Sweep(crate::SweepOf::Delayed), fee);
+            let Ask::Spend(ask) = &mut asked.ask else { unreachable!("a spend") };
+            ask.weight = bitcoin::Weight::from_wu(4_000);
+            asked
+        };
+        assert!(!violated(TAG, &cautious(), &claim(200_000), &full(4_800_000)));
+        assert!(violated(TAG, &cautious(), &claim(200_000), &full(4_800_001)));
+        // Not above what a wallet spend may cost.
+        assert!(violated(TAG, &cautious(), &claim(200_001), &full(0)));
     }
 
     #[test]
     fn repeats_replacements_and_justice_take_no_more() {
-        let full = paid(251_000_000);
+        let full = Facts { closing_fees_in_window: sat(251_000_000), ..paid(5_000_000) };
         let bump = with_fee(Spend::Sweep(crate::SweepOf::Delayed), 700);
         assert!(violated(TAG, &cautious(), &bump, &full));
         assert!(!violated(TAG, &cautious(), &bump, &Facts { already_charged: true, ..full.clone() }));
-        assert!(!violated(TAG, &cautious(), &bump, &Facts { replaced_fee: sat(700), ..full.clone() }));
-        assert!(violated(TAG, &cautious(), &bump, &Facts { replaced_fee: sat(699), ..full.clone() }));
+        assert!(!violated(
+            TAG,
+            &cautious(),
+            &bump,
+            &Facts { replaced_closing_fee: sat(700), ..full.clone() }
+        ));
+        assert!(violated(TAG, &cautious(), &bump, &Facts { replaced_closing_fee: sat(699), ..full.clone() }));
         assert!(!violated(TAG, &cautious(), &with_fee(Spend::Justice, 700), &full));
         assert!(!violated(TAG, &cautious(), &with_fee(theirs(9), 700), &full));
     }

@@ -1,13 +1,17 @@
-//! `mutual-close-balance`: a mutual close pays us what is ours, but for a bounded fee.
+//! `mutual-close-balance`: a mutual close pays us what is ours, but for its own fee.
 //!
 //! Without it a compromised LND agrees with its peer on a close that gives our balance to the peer: one signature, and
-//! the channel is gone. What is ours is our output on the peer's latest commitment.
+//! the channel is gone. What is ours is our output on the peer's latest commitment. What we get less is the fee of this very
+//! transaction, at most what closing's highest feerate makes of its weight, or a small amount that may go to the peer.
 
 use super::Rule;
 use crate::case::{Ask, Case, Destination, Spend};
 use crate::describe;
 use crate::facts::Facts;
+use crate::fee_class;
 use crate::policy::Policy;
+use bitcoin::Amount;
+
 use crate::violation::{Tag, Violation};
 use crate::words::{Sat, less, sum};
 /// LND has written the close down, and says it again at each connection: all channels with the peer stay down until then.
@@ -19,7 +23,7 @@ pub const TAG: Tag = Tag("mutual-close-balance");
 
 pub(super) const RULE: Rule = Rule {
     tag: TAG,
-    summary: "a mutual close pays us at least our latest balance less a bounded fee",
+    summary: "a mutual close pays us at least our latest balance less its fee",
     protects_money: true,
     check,
 };
@@ -40,21 +44,18 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
         let value = format!("{strangers} outputs neither our wallet's nor on the allowlist, {payees}");
         found.push(Violation::new(TAG, value, format!("one, the peer's; {WAY_ON}")));
     }
-    let paid = sum(ask
-        .outputs
-        .iter()
-        .filter(|output| match output.to {
-            Destination::OwnWallet(_) => true,
-            Destination::Unspendable => false,
-            _ => policy.allowed.label(&output.script_pubkey).is_some(),
-        })
-        .map(|output| output.amount));
-    let most = policy.file.closing.max_mutual_close_loss_sat.amount();
+    let to_us = ask.outputs.iter().filter(|output| fee_class::is_to_us(policy, output));
+    let paid = sum(to_us.map(|output| output.amount));
+    // Every feerate that closing permits is one that an honest LND may close at.
+    let rate = policy.file.fees.closing.max_rate_sat_per_vb.sat_per_vb();
+    let dearest = Amount::from_sat(rate.saturating_mul(fee_class::vbytes(ask)));
+    let fee = fee_class::borne_by_us(policy, ask).unwrap_or(Amount::ZERO).min(dearest);
+    let most = policy.file.closing.max_mutual_close_loss_sat.amount().max(fee);
     let lost = less(our_balance, paid);
     if lost > most {
         let elsewhere = if strangers == 0 { String::new() } else { format!("; it pays {payees}") };
         let value = format!("{} to us of our {}, {} less{elsewhere}", Sat(paid), Sat(our_balance), Sat(lost));
-        let limit = format!("at most {} less, to our wallet or the allowlist; {WAY_ON}", Sat(most));
+        let limit = format!("at most {} less, its fee, to our wallet or the allowlist; {WAY_ON}", Sat(most));
         found.push(Violation::new(TAG, value, limit));
     }
 }
@@ -108,6 +109,41 @@ mod tests {
         assert!(violated(TAG, &cautious(), &spend_case(mutual_close(1, false), outputs), &known()));
         let outputs = vec![to_stranger(2_000_000)];
         assert!(!violated(TAG, &cautious(), &spend_case(mutual_close(1, false), outputs), &known()));
+    }
+
+    /// A close of 190 vB; the peer's balance is 2,000,000 sat.
+    fn at_a_fee(ours: u64, theirs: u64, fee: u64) -> Case {
+        let kind = Spend::MutualClose {
+            channel: outpoint(60),
+            our_balance: sat(1_000_000),
+            peers_balance: sat(2_000_000),
+            htlcs_pending: false,
+        };
+        let mut ask = spend(kind, vec![to_us(ours), to_stranger(theirs)]);
+        ask.inputs[0].amount = sat(ours + theirs + fee);
+        ask.weight = bitcoin::Weight::from_wu(4 * 190);
+        case(Ask::Spend(ask))
+    }
+
+    #[test]
+    fn a_close_passes_at_every_feerate_that_closing_permits() {
+        for rate in [1, 300, 800, 1_200] {
+            let fee = rate * 190;
+            assert!(
+                !violated(TAG, &cautious(), &at_a_fee(1_000_000 - fee, 2_000_000, fee), &known()),
+                "{rate}"
+            );
+        }
+        let fee = 1_201 * 190;
+        assert!(violated(TAG, &cautious(), &at_a_fee(1_000_000 - fee, 2_000_000, fee), &known()));
+    }
+
+    #[test]
+    fn what_is_no_fee_goes_to_nobody() {
+        // The peer's output grows by what ours lacks, or the peer pays the fee and we lose as much. Each may pay its part.
+        assert!(!violated(TAG, &cautious(), &at_a_fee(940_000, 1_940_000, 120_000), &known()));
+        assert!(violated(TAG, &cautious(), &at_a_fee(940_000, 2_050_000, 10_000), &known()));
+        assert!(violated(TAG, &cautious(), &at_a_fee(900_000, 1_900_000, 100_000), &known()));
     }
 
     #[test]

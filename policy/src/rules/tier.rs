@@ -1,8 +1,8 @@
-//! `tier`: channels of which too little is known are not opened, pay nobody, and are not closed by force.
+//! `tier`: channels of which too little is known are not opened, and pay nobody.
 //!
 //! Without it a policy that counts on checks which need more than LND's requests (a revocation seen, our own commitment
-//! known) has channels opened and paid through as if these checks had been made. What brings money home (justice, sweeps,
-//! HTLC claims, mutual closes, commitments by which nothing leaves) goes on at any tier.
+//! known) has channels opened and paid through as if these checks had been made. What brings money home (own commitments,
+//! justice, sweeps, HTLC claims, mutual closes, commitments by which nothing leaves) goes on at any tier.
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
@@ -17,7 +17,7 @@ pub const TAG: Tag = Tag("tier");
 
 pub(super) const RULE: Rule = Rule {
     tag: TAG,
-    summary: "opens, outflow and own commitments need a channel of the required tier",
+    summary: "opens and outflow need a channel of the required tier",
     protects_money: true,
     check,
 };
@@ -30,15 +30,12 @@ fn check(policy: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>
     let Ask::Spend(ask) = &case.ask else { return };
     let what = match &ask.spend {
         Spend::Onchain if leaving::unmatched_fundings(policy, ask, facts).next().is_some() => "a funding",
-        Spend::CounterpartyCommitment { .. } | Spend::HolderCommitment { .. } if !facts.channel_known => {
-            "a new channel"
-        }
+        Spend::CounterpartyCommitment { .. } if !facts.channel_known => "a new channel",
         Spend::CounterpartyCommitment { .. }
             if facts.update.as_ref().is_some_and(ChannelUpdate::has_outflow) =>
         {
             "outflow"
         }
-        Spend::HolderCommitment { .. } => "an own commitment",
         _ => return,
     };
     found.push(Violation::new(TAG, format!("{what} at tier {}", facts.tier), format!("at least {required}")));
@@ -58,16 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn below_the_required_tier_nothing_is_opened_paid_or_closed_by_force() {
+    fn below_the_required_tier_nothing_is_opened_or_paid() {
         let opening = spend_case(theirs(0), vec![to_stranger(5)]);
         let paying = spend_case(theirs(3), vec![to_us(5)]);
         let dust = ChannelUpdate { unexplained_outflow: sat(1), ..ChannelUpdate::default() };
         let refused = [
             (onchain(vec![to_funding(5)]), known()),
             (opening.clone(), Facts::default()),
-            (spend_case(ours(0), vec![to_us(5)]), Facts::default()),
-            (spend_case(ours(0), vec![to_us(5)]), known()),
-            (spend_case(ours(3), vec![to_us(5)]), known()),
             (paying.clone(), offering(5, Cover::Authorized)),
             (paying, updating(dust)),
         ];
@@ -86,8 +80,12 @@ mod tests {
     #[test]
     fn what_brings_money_home_goes_on() {
         let sweep = Spend::Sweep(crate::SweepOf::CounterpartyHtlc);
-        for kind in [Spend::Justice, sweep, our_htlc(), mutual_close(5, false), peers_htlc(5)] {
-            assert!(!violated(TAG, &requiring("T2"), &spend_case(kind, vec![to_us(5)]), &known()));
+        for kind in
+            [ours(0), ours(3), Spend::Justice, sweep, our_htlc(), mutual_close(5, false), peers_htlc(5)]
+        {
+            for facts in [known(), Facts::default()] {
+                assert!(!violated(TAG, &requiring("T2"), &spend_case(kind.clone(), vec![to_us(5)]), &facts));
+            }
         }
         let settled = spend_case(theirs(4), vec![to_us(5)]);
         assert!(!violated(TAG, &requiring("T2"), &settled, &updating(ChannelUpdate::default())));

@@ -61,5 +61,7 @@ mod tests {
             let full = Facts { channel_known: true, ..unnamed(900_000_000, 0) };
             assert!(!violated(TAG, &cautious(), &asked, &full));
         }
+        let ending = spend_case(ours(0), vec![to_us(5)]);
+        assert!(!violated(TAG, &cautious(), &ending, &unnamed(900_000_000, 0)));
     }
 }

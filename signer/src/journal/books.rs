@@ -17,8 +17,10 @@ use super::refused::{RefusedClaim, RefusedClaims};
 pub(super) struct Allowances {
     /// Paid to strangers.
     outflow: Velocity,
-    /// Fees.
+    /// Fees of wallet spends, and of what claims less than it costs.
     fees: Velocity,
+    /// Fees of closing channels.
+    closing_fees: Velocity,
     /// Outputs of ours that fund a channel, or may: amount, and whether a commitment has matched it.
     fundings: HashMap<OutPoint, Funding>,
     /// Which multisig key {0/j} each revocation root {5/i} answered for: j by i.
@@ -56,6 +58,7 @@ impl Allowances {
         Self {
             outflow: Velocity::new(window),
             fees: Velocity::new(window),
+            closing_fees: Velocity::new(window),
             fundings: HashMap::new(),
             roots: HashMap::new(),
             closes: HashMap::new(),
@@ -67,11 +70,12 @@ impl Allowances {
     pub(super) fn rewindow(&mut self, now: u64, window: Window) {
         self.outflow.rewindow(now, window);
         self.fees.rewindow(now, window);
+        self.closing_fees.rewindow(now, window);
     }
 
-    /// Sums in the window: outflow and fees.
-    pub(super) fn in_window(&self, now: u64) -> (Amount, Amount) {
-        (self.outflow.sum(now), self.fees.sum(now))
+    /// Sums in the window: outflow, fees and fees of closing.
+    pub(super) fn in_window(&self, now: u64) -> [Amount; 3] {
+        [self.outflow.sum(now), self.fees.sum(now), self.closing_fees.sum(now)]
     }
 
     /// Sum and number of fundings signed within `window` seconds that no commitment has matched. An open that
@@ -133,8 +137,8 @@ impl Allowances {
     /// Whether `charge` would change anything; most requests are free, and copying the books for them is not.
     pub(super) fn is_touched(&self, charges: &Charges, channel: Option<&OutPoint>) -> bool {
         let matches = channel.and_then(|o| self.fundings.get(o)).is_some_and(|f| !f.matched);
-        let Charges { outflow, fee, ref fundings, force_close, .. } = *charges;
-        outflow > Amount::ZERO || fee > Amount::ZERO || !fundings.is_empty() || force_close || matches
+        let Charges { outflow, fee, closing_fee, ref fundings, force_close, .. } = *charges;
+        [outflow, fee, closing_fee] != [Amount::ZERO; 3] || !fundings.is_empty() || force_close || matches
     }
 
     /// Books what an approval costs. Returns whether anything changed.
@@ -153,6 +157,10 @@ impl Allowances {
         }
         if charges.fee > Amount::ZERO {
             self.fees.add(now, charges.fee);
+            changed = true;
+        }
+        if charges.closing_fee > Amount::ZERO {
+            self.closing_fees.add(now, charges.closing_fee);
             changed = true;
         }
         for (outpoint, amount) in fundings {
@@ -212,9 +220,9 @@ pub struct BooksReport {
     /// The limit of `outflow`.
     pub outflow_limit: Amount,
     /// Fees in the window.
-    pub fees: Amount,
-    /// The limit of `fees`.
-    pub fees_limit: Amount,
+    pub fees: (Amount, Amount),
+    /// Fees of closing channels in the window, and the limit.
+    pub closing_fees: (Amount, Amount),
     /// Unix seconds of the last request, 0 for none.
     pub last_request: u64,
     /// Capacity of channels whose peer no announcement named.
@@ -268,7 +276,8 @@ impl Books {
     }
 
     pub(super) fn report(&self, node: &NodeName, policy: &Policy, now: u64) -> BooksReport {
-        let (outflow, fees) = self.allowances.in_window(now);
+        let [outflow, fees, closing_fees] = self.allowances.in_window(now);
+        let (fees_limit, closing_fees_limit) = policy.fees_limits();
         let (unexplained, unauthorized) = self.flows.in_window(now);
         let (exposure, guaranteed) = self.channels.exposure();
         let provisional = self.channels.provisional(now, policy.window().seconds());
@@ -281,8 +290,8 @@ impl Books {
             channels_total: self.channels.open_capacity(),
             outflow,
             outflow_limit: policy.outflow_limit(),
-            fees,
-            fees_limit: policy.fees_limit(),
+            fees: (fees, fees_limit),
+            closing_fees: (closing_fees, closing_fees_limit),
             last_request: self.last_request,
             unnamed: self
                 .channels

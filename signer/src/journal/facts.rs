@@ -26,7 +26,8 @@ impl Keeper {
         };
         let (now, window) = (self.now(), self.policy.window().seconds());
         let mut facts = Facts { now, chain: self.chain_fact(), tier: checks::TIER, ..Facts::default() };
-        (facts.outflow_in_window, facts.fees_in_window) = books.allowances.in_window(now);
+        [facts.outflow_in_window, facts.fees_in_window, facts.closing_fees_in_window] =
+            books.allowances.in_window(now);
         let pin = ask.signed.first().map_or(0, |signed| signed.index);
         for input in ask.inputs.iter().filter(|_| costs(&ask.spend)) {
             let entry = self.store.get(&keys::amount(&input.outpoint)).map_err(unreadable)?;
@@ -37,9 +38,10 @@ impl Keeper {
             }
             let pin_of = self.store.get(&keys::pinned(node, &input.outpoint)).map_err(unreadable)?;
             let Some(pin_of) = pin_of.as_deref().and_then(Pin::read) else { continue };
-            let (outflow, fee) = pin_of.in_window(now, window);
+            let [outflow, fee, closing_fee] = pin_of.in_window(now, window);
             facts.replaced_outflow = sum(facts.replaced_outflow, outflow);
             facts.replaced_fee = sum(facts.replaced_fee, fee);
+            facts.replaced_closing_fee = sum(facts.replaced_closing_fee, closing_fee);
         }
         // A later request for the same transaction may show a truer, higher fee than the first; then it is charged
         // for the difference.
@@ -49,18 +51,27 @@ impl Keeper {
             let charged_as = self.store.get(&keys::charged(node, &ask.txid)).map_err(unreadable)?;
             facts.already_charged = charged_as
                 .is_some_and(|kind| kind == Kind::of_spend(&ask.spend).as_str().as_bytes())
-                && ask.fee().is_some_and(|fee| fee <= facts.replaced_fee);
+                && self
+                    .policy
+                    .own_fee(ask)
+                    .is_some_and(|fee| fee <= facts.replaced_fee || fee <= facts.replaced_closing_fee);
         }
         facts.channels_total = books.channels_total(now, window);
         let channel = channel_of(&ask.spend);
         // Looked up only where it may be asked for: it goes over all channels.
-        if channel.map_or(ask.spend == Spend::Onchain, |channel| !books.channels.is_known(channel)) {
+        if channel
+            .map_or(ask.spend == Spend::Onchain, |channel| books.channels.first_to_remote(channel).is_none())
+        {
             facts.unnamed_total =
                 books.channels.capacity_with(None, books.allowances.closed_lately(now, window));
         }
         if let Some(channel) = channel {
             facts.peer = books.channels.peer(channel);
-            facts.channel_known = books.channels.is_known(channel);
+            // An own commitment opens nothing, so the peer's first after it is held to the limits of an opening.
+            facts.channel_known = match ask.spend {
+                Spend::CounterpartyCommitment { .. } => books.channels.first_to_remote(channel).is_some(),
+                _ => books.channels.is_known(channel),
+            };
             facts.channel_capacity = books
                 .channels
                 .capacity(channel)

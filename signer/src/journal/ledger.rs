@@ -59,17 +59,18 @@ impl Entry {
 pub(super) struct Pin {
     outflow: Amount,
     fee: Amount,
+    closing_fee: Amount,
     /// When the oldest of these charges was made, Unix seconds.
     since: u64,
 }
 
 impl Pin {
-    /// Outflow and fee still in the window of `window` seconds.
-    pub(super) fn in_window(&self, now: u64, window: u64) -> (Amount, Amount) {
+    /// Outflow, fee and fee of closing still in the window of `window` seconds.
+    pub(super) fn in_window(&self, now: u64, window: u64) -> [Amount; 3] {
         if self.since.saturating_add(window) > now {
-            (self.outflow, self.fee)
+            [self.outflow, self.fee, self.closing_fee]
         } else {
-            (Amount::ZERO, Amount::ZERO)
+            [Amount::ZERO; 3]
         }
     }
 
@@ -78,26 +79,29 @@ impl Pin {
     /// Whatever transactions come to confirm, no two of them spend the same outpoint, and each was approved with as much
     /// pinned to all of its inputs together as it costs: so what was charged covers them.
     pub(super) fn charge(&mut self, now: u64, window: u64, charges: &Charges) -> bool {
-        if charges.outflow == Amount::ZERO && charges.fee == Amount::ZERO {
+        let Charges { outflow, fee, closing_fee, .. } = *charges;
+        if [outflow, fee, closing_fee] == [Amount::ZERO; 3] {
             return false;
         }
-        if self.in_window(now, window) == (Amount::ZERO, Amount::ZERO) {
+        if self.in_window(now, window) == [Amount::ZERO; 3] {
             *self = Self { since: now, ..Self::default() };
         }
-        self.outflow = sum(self.outflow, charges.outflow);
-        self.fee = sum(self.fee, charges.fee);
+        self.outflow = sum(self.outflow, outflow);
+        self.fee = sum(self.fee, fee);
+        self.closing_fee = sum(self.closing_fee, closing_fee);
         true
     }
 
-    /// Three big-endian 64-bit numbers.
+    /// Four big-endian 64-bit numbers.
     pub(super) fn write(&self) -> Vec<u8> {
-        write(&[self.outflow.to_sat(), self.fee.to_sat(), self.since])
+        write(&[self.outflow.to_sat(), self.fee.to_sat(), self.closing_fee.to_sat(), self.since])
     }
 
     /// Reads what `write` wrote.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let [outflow, fee, since] = read(bytes)?;
-        Some(Self { outflow: Amount::from_sat(outflow), fee: Amount::from_sat(fee), since })
+        let [outflow, fee, closing_fee, since] = read(bytes)?;
+        let [outflow, fee, closing_fee] = [outflow, fee, closing_fee].map(Amount::from_sat);
+        Some(Self { outflow, fee, closing_fee, since })
     }
 }
 
@@ -153,9 +157,9 @@ mod tests {
     fn a_fee_bump_is_charged_for_the_difference_only() {
         let mut pin = Pin::default();
         assert!(pin.charge(100, 3_600, &charges(0, 200)));
-        assert_eq!(pin.in_window(200, 3_600).1, Amount::from_sat(200));
+        assert_eq!(pin.in_window(200, 3_600)[1], Amount::from_sat(200));
         pin.charge(200, 3_600, &charges(0, 100));
-        assert_eq!(pin.in_window(300, 3_600).1, Amount::from_sat(300));
+        assert_eq!(pin.in_window(300, 3_600)[1], Amount::from_sat(300));
     }
 
     /// lnd joins claims anew as it bumps them. Whatever transactions that conflict with none come to confirm in the end, the
@@ -173,7 +177,7 @@ mod tests {
             for _ in 0..8 {
                 let (inputs, fee) = (1 + draw(15), u64::from(draw(1_000)));
                 let spends = |at: &usize| inputs & (1 << at) != 0;
-                let of = |pin: &Pin| pin.in_window(200, 3_600).1.to_sat();
+                let of = |pin: &Pin| pin.in_window(200, 3_600)[1].to_sat();
                 let replaced: u64 = (0..4).filter(spends).map(|at| of(&pins[at])).sum();
                 let charge = fee.saturating_sub(replaced);
                 let first = (0..4).find(spends).expect("an input");
@@ -195,7 +199,7 @@ mod tests {
         let (mut one, mut other) = (Pin::default(), Pin::default());
         one.charge(100, 3_600, &charges(0, 300));
         other.charge(100, 3_600, &charges(0, 200));
-        let replaced = sum(one.in_window(200, 3_600).1, other.in_window(200, 3_600).1);
+        let replaced = sum(one.in_window(200, 3_600)[1], other.in_window(200, 3_600)[1]);
         assert_eq!(replaced, Amount::from_sat(500), "a batch of both adds only what it pays above that");
     }
 
@@ -203,7 +207,7 @@ mod tests {
     fn what_left_the_window_replaces_nothing() {
         let mut pin = Pin::default();
         pin.charge(100, 3_600, &charges(500, 0));
-        assert_eq!(pin.in_window(100 + 3_600, 3_600), (Amount::ZERO, Amount::ZERO));
+        assert_eq!(pin.in_window(100 + 3_600, 3_600), [Amount::ZERO; 3]);
     }
 
     #[test]
@@ -212,7 +216,7 @@ mod tests {
         assert_eq!(Entry::read(&entry.write()), Some(entry));
         assert_eq!(Entry::read(&entry.write()[1..]), None);
         let mut pin = Pin::default();
-        pin.charge(5, 10, &charges(1, 2));
+        pin.charge(5, 10, &Charges { closing_fee: Amount::from_sat(3), ..charges(1, 2) });
         assert_eq!(Pin::read(&pin.write()), Some(pin));
         assert_eq!(Pin::read(&[]), None);
     }

@@ -51,8 +51,8 @@ impl OperatorDoor {
                 node.channels_sat = books.channels_total.to_sat();
                 node.outflow_sat = books.outflow.to_sat();
                 node.outflow_limit_sat = books.outflow_limit.to_sat();
-                node.fees_sat = books.fees.to_sat();
-                node.fees_limit_sat = books.fees_limit.to_sat();
+                (node.fees_sat, node.fees_limit_sat) = sats(books.fees);
+                (node.closing_fees_sat, node.closing_fees_limit_sat) = sats(books.closing_fees);
                 node.last_request = books.last_request;
                 node.exposure_sat = books.exposure.to_sat();
                 node.guaranteed_sat = books.guaranteed.to_sat();

@@ -75,7 +75,8 @@ pub const ROWS: &[Attack] = &[
 ];
 
 /// What `strongroom status` shows of the windows.
-const MONEY: [&str; 4] = ["outflow_sat", "fees_sat", "unexplained_sat", "unauthorized_sat"];
+const MONEY: [&str; 5] =
+    ["outflow_sat", "fees_sat", "closing_fees_sat", "unexplained_sat", "unauthorized_sat"];
 
 /// The signature that a recorded request got is given again, byte for byte.
 fn again(a: &Attacker, psbt: &Psbt) -> Result<Vec<u8>> {

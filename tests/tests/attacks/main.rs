@@ -5,6 +5,7 @@
 mod attacker;
 mod bed;
 mod bounds;
+mod claims;
 mod closing;
 mod commitments;
 mod document;
@@ -19,3 +20,4 @@ mod surroundings;
 mod sweeps;
 mod table;
 mod wallet;
+mod way_out;

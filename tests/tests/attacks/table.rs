@@ -56,6 +56,8 @@ pub fn groups() -> Vec<(&'static str, &'static [Attack])> {
         ("Payments and forwards", crate::payments::ROWS),
         ("Closing", crate::closing::ROWS),
         ("Sweeps", crate::sweeps::ROWS),
+        ("The way out as a way in", crate::way_out::ROWS),
+        ("Claims and addresses", crate::claims::ROWS),
         ("Wallet and fundings", crate::wallet::ROWS),
         ("Messages and shared secrets", crate::secrets::ROWS),
         ("MuSig2", crate::musig2::ROWS),

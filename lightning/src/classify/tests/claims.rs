@@ -345,6 +345,24 @@ fn a_bump_claims_what_its_channel_holds() {
     assert_eq!(closed.claimed(&closed.requests(&coins, &change, &[1])[0]), 0);
 }
 
+/// The peer may publish its last commitment but one until it revokes it. An older one it may not.
+#[test]
+fn a_bump_of_the_peers_last_commitment_but_one_claims_as_much() {
+    let mut closed = Closed::with(200_000);
+    let commitments = [0, 1, 2].map(|number| closed.node.commitment_tx(number, 200_000, &[]));
+    for commitment in &commitments[1..] {
+        let request = closed.node.funding_spend(commitment, 1);
+        closed.node.approve(&request);
+    }
+    let claimed = [0, 1, 2].map(|number: usize| {
+        let at = OutPoint { txid: commitments[number].compute_txid(), vout: 0 };
+        let coins = [Coin { at, ..closed.anchor(0) }, closed.wallet(4, 599_000)];
+        let requests = closed.requests(&coins, &[closed.home(500_000)], &[0, 1]);
+        requests.iter().map(|request| closed.claimed(request)).collect::<Vec<_>>()
+    });
+    assert_eq!(claimed, [vec![330, 0], vec![200_330; 2], vec![200_330; 2]]);
+}
+
 /// The store was lost after our commitments were signed: an input's own script shows what it is.
 #[test]
 fn htlcs_on_commitments_never_seen_are_claimed() {

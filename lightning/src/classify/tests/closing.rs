@@ -32,21 +32,25 @@ fn closes_of_unknown_channels_or_forms_are_refused() {
 fn closes_tell_what_is_ours_and_what_is_pending() {
     let mut node = Node::with_channel(500_000);
     let channel = node.funding_outpoint();
-    let expected = |our_balance, htlcs_pending| Spend::MutualClose {
+    let expected = |our_balance, peers_balance, htlcs_pending| Spend::MutualClose {
         channel,
         our_balance: sat(our_balance),
+        peers_balance: sat(peers_balance),
         htlcs_pending,
     };
     for (sequence, lock_time) in [(u32::MAX, 0), (0xffff_fffd, 0), (0xffff_fffd, 800_000)] {
         let close = close(&node, sequence, lock_time, 2);
-        assert_eq!(node.spend(&close), expected(500_000, false));
+        assert_eq!(node.spend(&close), expected(500_000, CAPACITY - 500_000 - 660 - 2_000, false));
         let own = Destination::OwnWallet(WalletPath { purpose: 84, branch: 0, index: 1 });
         assert_eq!(node.destinations(&close), [own, Destination::Stranger]);
     }
     node.approve(&close(&node, u32::MAX, 0, 2));
     assert_eq!(node.channels.open_capacity(), sat(0));
     node.approve(&node.commitment(1, 400_000, &[pays(90_000, &stranger(8))]));
-    assert_eq!(node.spend(&close(&node, u32::MAX, 0, 2)), expected(400_000, true));
+    assert_eq!(
+        node.spend(&close(&node, u32::MAX, 0, 2)),
+        expected(400_000, CAPACITY - 400_000 - 660 - 2_000, true)
+    );
 }
 
 /// `to_local` of ours or of a cheater.

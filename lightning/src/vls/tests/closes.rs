@@ -54,6 +54,17 @@ fn with_channel(node: PublicKey, htlcs: Vec<HtlcFacts>) -> Vls {
     vls
 }
 
+/// A node whose channel has 6,000,000 sat of ours and a commitment with this fee.
+fn with_gap(gap: u64) -> Vls {
+    let mut vls = Vls::new(limits(), Network::Regtest, node(1));
+    let mut facts = commitment(9, 6_000_000, Vec::new());
+    facts.to_local = Amount::from_sat(10_000_000 - 6_000_000 - gap - 660);
+    vls.learn(vls.learns(&facts));
+    vls
+}
+
+const THEIRS_AT_80: u64 = 10_000_000 - 6_000_000 - 80_000 - 660;
+
 const THEIRS: u64 = 10_000_000 - 6_000_000 - 2_810 - 660;
 
 pub(super) fn denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
@@ -111,6 +122,21 @@ fn honest_closes_pass() {
     ] {
         for facts in [channel(), peers.clone()] {
             assert_eq!(vls.mutual_close(&facts, &close, home.places()), [], "{close:?}");
+        }
+    }
+    // At any feerate that closing permits, out of ours or of the peer's; the commitment's own fee, however large, goes back to
+    // who funded the channel.
+    for fee in [57_000, 230_000] {
+        let dear = with_gap(80_000);
+        let back = 80_000 + 660;
+        for (facts, ours_pays, theirs_pays) in [
+            (channel(), (6_000_000 + back - fee, THEIRS_AT_80), (6_000_000 + back, THEIRS_AT_80 - fee)),
+            (peers.clone(), (6_000_000 - fee, THEIRS_AT_80 + back), (6_000_000, THEIRS_AT_80 + back - fee)),
+        ] {
+            for (mine, theirs) in [ours_pays, theirs_pays] {
+                let paid = close(Some((mine, &ours)), Some(theirs));
+                assert_eq!(dear.mutual_close(&facts, &paid, home.places()), [], "{fee}: {mine} and {theirs}");
+            }
         }
     }
     // The peer has too little for an output, or we have.

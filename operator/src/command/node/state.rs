@@ -20,6 +20,8 @@ pub struct NodeState {
     outflow_limit_sat: u64,
     fees_sat: u64,
     fees_limit_sat: u64,
+    closing_fees_sat: u64,
+    closing_fees_limit_sat: u64,
     last_request: u64,
     exposure_sat: u64,
     guaranteed_sat: u64,
@@ -63,6 +65,8 @@ impl From<NodeStatus> for NodeState {
             outflow_limit_sat: node.outflow_limit_sat,
             fees_sat: node.fees_sat,
             fees_limit_sat: node.fees_limit_sat,
+            closing_fees_sat: node.closing_fees_sat,
+            closing_fees_limit_sat: node.closing_fees_limit_sat,
             last_request: node.last_request,
             exposure_sat: node.exposure_sat,
             guaranteed_sat: node.guaranteed_sat,
@@ -95,7 +99,7 @@ impl NodeState {
         format!(
             "node {}  {}  seed {}\n  requests  {} approved, {} refused, {last}\n  channels  {} of {} in all\n  \
              exposure  {} ours in channels, {} guaranteed\n{peers}  outflow   {} of {} in the window\n  \
-             fees      {} of {} in the window\n  payments  {} of {} without authorisation in the window\n  \
+             fees      {} of {} in the window\n  closing   {} of {} of fees in the window\n  payments  {} of {} without authorisation in the window\n  \
              lost      {} of {} without an HTLC in the window\n  forwards  {} of {} not proven settled{}",
             plain(&self.name),
             plain(identity),
@@ -110,6 +114,8 @@ impl NodeState {
             sat(self.outflow_limit_sat),
             number(self.fees_sat),
             sat(self.fees_limit_sat),
+            number(self.closing_fees_sat),
+            sat(self.closing_fees_limit_sat),
             number(self.unauthorized_sat),
             sat(self.unauthorized_limit_sat),
             number(self.unexplained_sat),
