@@ -82,6 +82,7 @@ async fn answer(
             continue;
         }
         let (words, signer, tally, places) = (words.clone(), signer.clone(), tally.clone(), places.clone());
+        let came = Instant::now();
         tokio::spawn(async move {
             let heard = match places.try_acquire() {
                 Ok(_place) => signer.asked_of_forward(question(&forward), PATIENCE).await,
@@ -90,6 +91,7 @@ async fn answer(
             let word = word(&forward, heard, &tally);
             // If lnd closed the stream, it has let the forward go on.
             let _ = words.send(word).await;
+            tracing::debug!(held_us = came.elapsed().as_micros(), "a forward has its word");
         });
     }
     Ok(())
