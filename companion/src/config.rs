@@ -17,6 +17,8 @@ pub struct Config {
     pub signer: Place,
     /// What becomes of a call while the signer cannot be asked.
     pub when_unreachable: WhenUnreachable,
+    /// Whether forwards that the signer would refuse are failed.
+    pub intercept_forwards: bool,
 }
 
 /// A gRPC door and the way in.
@@ -63,6 +65,8 @@ struct LndTable {
     address: String,
     tls_cert: PathBuf,
     macaroon: PathBuf,
+    #[serde(default)]
+    intercept_forwards: bool,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -98,6 +102,7 @@ impl Config {
             lnd: place("lnd", read.lnd.address, read.lnd.tls_cert, &read.lnd.macaroon)?,
             signer: place("signer", read.signer.address, read.signer.tls_cert, &read.signer.macaroon)?,
             when_unreachable: read.signer.when_unreachable,
+            intercept_forwards: read.lnd.intercept_forwards,
         })
     }
 }
@@ -182,7 +187,7 @@ mod tests {
         let readme: File = toml::from_str(&unindent(shown)).expect("it is complete");
         let main = include_str!("main.rs").replace("\\\"", "\"");
         let (_, help) = main.split_once("complete:\n").expect("--help shows it too");
-        let (help, _) = help.split_once("If it ends").expect("and where it ends");
+        let (help, _) = help.split_once("intercept_forwards = true has").expect("and where it ends");
         let help: File = toml::from_str(&unindent(help)).expect("it is complete");
         assert_eq!(readme, help);
     }
@@ -193,6 +198,14 @@ mod tests {
         assert_eq!(read(&dir, &text).map(|c| c.when_unreachable), Ok(WhenUnreachable::Refuse));
         let pass = read(&dir, &format!("{text}when_unreachable = \"pass\"\n"));
         assert_eq!(pass.map(|c| c.when_unreachable), Ok(WhenUnreachable::Pass));
+    }
+
+    #[test]
+    fn it_holds_forwards_only_where_it_is_told_to() {
+        let (dir, text) = complete();
+        assert_eq!(read(&dir, &text).map(|c| c.intercept_forwards), Ok(false));
+        let told = text.replacen("[signer]", "intercept_forwards = true\n[signer]", 1);
+        assert_eq!(read(&dir, &told).map(|c| c.intercept_forwards), Ok(true));
     }
 
     #[test]

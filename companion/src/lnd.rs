@@ -33,12 +33,11 @@ const LARGEST: usize = 400 << 20;
 const WAITING: usize = 1_024;
 
 /// Stands beside lnd for as long as the process lives.
-pub async fn accompany(config: &Config) {
-    let signer = Signer::new(config);
+pub async fn accompany(config: &Config, signer: &Signer) {
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     let mut before = String::new();
     loop {
-        let because = match stand(config, &signer, &mut before).await {
+        let because = match stand(config, signer, &mut before).await {
             Ok(()) => "lnd closed the stream".to_owned(),
             Err(status) => cause(&status),
         };

@@ -5,6 +5,7 @@
 mod ask;
 mod config;
 mod door;
+mod forwards;
 mod lnd;
 mod question;
 
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use ask::Signer;
 use config::Config;
 
 /// Beside lnd: turns down before lnd begins what Strongroom would refuse to sign.
@@ -30,6 +32,8 @@ What it needs:
   from lnd      a macaroon for one call, and lnd's tls.cert:
                 lncli bakemacaroon --save_to companion-lnd.macaroon \\
                     uri:/lnrpc.Lightning/RegisterRPCMiddleware
+                and, for intercept_forwards, in the same macaroon:
+                    uri:/routerrpc.Router/HtlcInterceptor
   from signer   a macaroon that may ask and sign nothing, and tls.cert:
                 strongroom macaroon mint alice --client companion \\
                     --out companion-signer.macaroon
@@ -39,12 +43,20 @@ The configuration, complete:
   address = \"127.0.0.1:10009\"
   tls_cert = \"/etc/strongroom-companion/lnd-tls.cert\"
   macaroon = \"/etc/strongroom-companion/lnd.macaroon\"
+  intercept_forwards = false       # or true: see below
 
   [signer]
   address = \"strongroom.internal:10019\"
   tls_cert = \"/etc/strongroom-companion/signer-tls.cert\"
   macaroon = \"/etc/strongroom-companion/signer.macaroon\"
   when_unreachable = \"refuse\"    # or \"pass\": lnd begins, the signer decides
+
+intercept_forwards = true has lnd hold each forward until the signer was asked.
+One that it would refuse is failed (TEMPORARY_CHANNEL_FAILURE), and the link it
+would have taken stays up. Without an answer within a second it goes on, and the
+signer decides. Mind two things: it needs a right to write (of offchain:write
+this one call), with which one can fail, alter and settle forwards; and lnd has
+one interceptor, so no other program of yours can be it at the same time.
 
 If it ends, lnd goes on without it and the signer alone decides. To have lnd
 refuse all calls then (channels and forwards go on), add to lnd.conf:
@@ -82,8 +94,10 @@ fn main() -> ExitCode {
         Err(e) => return ended(1, &e),
     };
     runtime.block_on(async {
+        let signer = Signer::new(&config);
         tokio::select! {
-            () = lnd::accompany(&config) => {}
+            () = lnd::accompany(&config, &signer) => {}
+            () = forwards::hold(&config, &signer), if config.intercept_forwards => {}
             outcome = stopped() => {
                 if let Err(e) = outcome {
                     return ended(1, &format!("signals cannot be watched: {e}"));

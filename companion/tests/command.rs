@@ -11,8 +11,16 @@ fn help_says_what_it_needs() {
     let output = companion(&["--help"]);
     let help = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{:?}", output.status);
-    for needed in ["rpcmiddleware.enable=true", "RegisterRPCMiddleware", "macaroon mint", "when_unreachable"]
-    {
+    for needed in [
+        "rpcmiddleware.enable=true",
+        "RegisterRPCMiddleware",
+        "macaroon mint",
+        "when_unreachable",
+        "intercept_forwards",
+        "/routerrpc.Router/HtlcInterceptor",
+        "one interceptor",
+        "offchain:write",
+    ] {
         assert!(help.contains(needed), "{needed:?} is missing:\n{help}");
     }
 }

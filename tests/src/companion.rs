@@ -1,6 +1,7 @@
 //! The built companion beside an lnd.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -22,22 +23,54 @@ pub struct Companion {
 /// The only right that lnd's macaroon for it has.
 const RIGHT: &str = "/lnrpc.Lightning/RegisterRPCMiddleware";
 
+/// What it logs of its own beside the usual: how long each forward was held.
+const LOG: (&str, &str) = ("STRONGROOM_LOG", "info,strongroom_companion::forwards=debug");
+
+/// The right that holding forwards takes besides.
+const FORWARDS: &str = "/routerrpc.Router/HtlcInterceptor";
+
 impl Companion {
     /// Starts it in `dir` beside `lnd`, with macaroons made for it alone, and waits until it is registered.
     pub fn start(dir: &Path, lnd: &Lnd, signer: &Strongroomd, when_unreachable: &str) -> Result<Self> {
+        Self::start_with(dir, lnd, signer, when_unreachable, false)
+    }
+
+    /// The same; with `forwards` it is lnd's interceptor too, and waits until lnd was asked for that.
+    pub fn start_with(
+        dir: &Path,
+        lnd: &Lnd,
+        signer: &Strongroomd,
+        when_unreachable: &str,
+        forwards: bool,
+    ) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let body = json!({"permissions": [{"entity": "uri", "action": RIGHT}]});
+        let rights = [RIGHT].into_iter().chain(forwards.then_some(FORWARDS));
+        let rights: Vec<_> = rights.map(|uri| json!({"entity": "uri", "action": uri})).collect();
+        let body = json!({"permissions": rights});
         let baked = lnd.rest().post("/v1/macaroon", &body)?;
         let baked = baked["macaroon"].as_str().context("lnd baked no macaroon")?;
         std::fs::write(dir.join("lnd.macaroon"), hex::decode(baked)?)?;
         std::fs::write(dir.join("signer.macaroon"), hex::decode(signer.macaroon("companion")?)?)?;
-        Self::configure(dir, &lnd.as_signer(), &signer.endpoint(), when_unreachable)?;
+        Self::configure(dir, &lnd.as_signer(), &signer.endpoint(), when_unreachable, forwards)?;
         let mut companion = Self { process: launch(dir, 0)?, dir: dir.to_path_buf(), starts: 0 };
         companion.wait_registered()?;
+        if forwards {
+            until_true(10, "lnd was asked for its forwards", || {
+                Ok(companion.log()?.contains("asking lnd for its forwards"))
+            })?;
+            // lnd answers with the first forward only.
+            std::thread::sleep(Duration::from_secs(1));
+        }
         Ok(companion)
     }
 
-    fn configure(dir: &Path, lnd: &SignerEndpoint, signer: &SignerEndpoint, unreachable: &str) -> Result<()> {
+    fn configure(
+        dir: &Path,
+        lnd: &SignerEndpoint,
+        signer: &SignerEndpoint,
+        unreachable: &str,
+        forwards: bool,
+    ) -> Result<()> {
         let table = |name: &str, door: &SignerEndpoint| {
             format!(
                 "[{name}]\naddress = \"{}\"\ntls_cert = \"{}\"\nmacaroon = \"{}\"\n",
@@ -46,8 +79,10 @@ impl Companion {
                 dir.join(format!("{name}.macaroon")).display()
             )
         };
-        let text =
-            format!("{}{}when_unreachable = \"{unreachable}\"\n", table("lnd", lnd), table("signer", signer));
+        // Left out where it is off: that is its default.
+        let forwards = if forwards { "intercept_forwards = true\n" } else { "" };
+        let (lnd, signer) = (table("lnd", lnd), table("signer", signer));
+        let text = format!("{lnd}{forwards}{signer}when_unreachable = \"{unreachable}\"\n");
         Ok(std::fs::write(dir.join("companion.toml"), text)?)
     }
 
@@ -110,5 +145,5 @@ fn count(process: &Process) -> Result<usize> {
 fn launch(dir: &Path, start: u32) -> Result<Process> {
     let args = ["--config".to_owned(), dir.join("companion.toml").display().to_string()];
     let log = dir.join(format!("companion-{start}.log"));
-    Process::start("strongroom-companion", &own_binary("strongroom-companion")?, &args, &[], log)
+    Process::start("strongroom-companion", &own_binary("strongroom-companion")?, &args, &[(LOG.0, Path::new(LOG.1))], log)
 }

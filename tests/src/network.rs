@@ -262,6 +262,37 @@ pub fn pend_htlc(from: &Lnd, to: &Lnd, point: &ChannelPoint, sat: u64) -> Result
     Ok(preimage)
 }
 
+/// Makes an HTLC of `sat` pending from `from` to `to`, by the way that `from` finds and at last over channel `point`; answers
+/// the preimage that settles it.
+pub fn pend_htlc_through(from: &Lnd, to: &Lnd, point: &ChannelPoint, sat: u64) -> Result<[u8; 32]> {
+    let preimage: [u8; 32] = rand::random();
+    let hash = BASE64.encode(sha2::Sha256::digest(preimage));
+    from.pay_detached(to.hold_invoice(sat, &preimage)?, None);
+    until_true(30, "HTLC pending at its end", || {
+        let channel = to.channel(point)?.context("no such channel")?;
+        let htlcs = channel["pending_htlcs"].as_array();
+        Ok(htlcs.is_some_and(|htlcs| htlcs.iter().any(|htlc| htlc["hash_lock"] == hash.as_str())))
+    })?;
+    Ok(preimage)
+}
+
+/// Alice's channels for forwards: 5,000,000 sat from bob, and as much to carol, known to bob.
+pub fn open_through_alice(net: &Network) -> Result<[ChannelPoint; 2]> {
+    let carol = net.carol.as_ref().context("no carol")?;
+    let format = CommitmentType::Anchors;
+    let [mut came, mut goes] = [
+        net.open(&net.bob, &net.alice, 1, 5_000_000, 0, format)?,
+        net.open(&net.alice, carol, 1, 5_000_000, 0, format)?,
+    ];
+    let (came, goes) = (came.remove(0), goes.remove(0));
+    let id = short_id(&net.alice, &goes)?;
+    until_true(60, "bob knows the way to carol", || {
+        let edge = net.bob.rest().get(&format!("/v1/graph/edge/{id}"));
+        Ok(edge.is_ok_and(|edge| edge["node1_policy"].is_object() && edge["node2_policy"].is_object()))
+    })?;
+    Ok([came, goes])
+}
+
 /// A scoped thread's result; a panic in it becomes an error.
 fn joined<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     handle.join().map_err(|_| anyhow!("a scenario thread panicked"))?

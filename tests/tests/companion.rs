@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use strongroom_tests::clock::until_true;
 use strongroom_tests::companion::Companion;
 use strongroom_tests::lnd::{ChannelPoint, CommitmentType, Lnd, OpenChannel};
-use strongroom_tests::network::{Network, Plan, short_id};
+use strongroom_tests::network::{Network, Plan, open_through_alice, pend_htlc_through, short_id};
 use strongroom_tests::peers::own_binary;
 use strongroom_tests::signer::SignerKind;
 use strongroom_tests::strongroomd::{PolicyChoice, Strongroomd};
@@ -268,5 +268,101 @@ fn whoever_dies_comes_back() -> Result<()> {
         })?;
         companion.start_again("refuse")?;
         net.alice.rest().get("/v1/getinfo").map(drop)
+    })
+}
+
+/// Alice between bob and carol, under a policy whose forwards are at risk for 500,000 sat at most.
+fn start_between(dir: &Path, forwards: bool) -> Result<(Network, Companion, [ChannelPoint; 2])> {
+    let policy = PolicyChoice::cautious().set("forwards.max_provisional_per_channel_sat", 500_000);
+    let plan = Plan { policy, companion: true, carol: true, ..Plan::of(SignerKind::Strongroom) };
+    let mut net = Network::start(dir, &plan)?;
+    net.fund(&net.alice, 1, 10_000_000)?;
+    net.fund(&net.bob, 1, 10_000_000)?;
+    let points = open_through_alice(&net)?;
+    let signer = net.signer.as_mut().and_then(|s| s.strongroomd()).context("no Strongroom")?;
+    let companion = Companion::start_with(&dir.join("companion"), &net.alice, signer, "refuse", forwards)?;
+    Ok((net, companion, points))
+}
+
+fn pay_carol(net: &Network, sat: u64) -> Result<()> {
+    let carol = net.carol.as_ref().context("no carol")?;
+    net.bob.pay(&carol.invoice(sat)?, None)
+}
+
+#[test]
+fn a_refused_forward_fails_and_the_link_stays() -> Result<()> {
+    Workdir::new("companion-forwards")?.run(|dir| {
+        let (mut net, mut companion, [came, goes]) = start_between(dir, true)?;
+        let carol = net.carol.as_ref().context("no carol")?;
+        let quiet =
+            |net: &Network| Ok(quiet_and_active(&net.alice, &came)? && quiet_and_active(&net.alice, &goes)?);
+
+        // Nothing is left of it but the payer's failure.
+        let refused = format!("{:#}", pay_carol(&net, 600_000).expect_err("more than may be at risk"));
+        ensure!(refused.contains("FAILED"), "{refused}");
+        until_true(10, "both links up, and nothing on them", || quiet(&net))?;
+        ensure!(daemon(&mut net)?.refused()? == 0, "the signer was asked to sign it");
+        let log = companion.log()?;
+        ensure!(log.contains("forwards failed") && log.contains("forward-exposure"), "{log}");
+        pay_carol(&net, 100_000)?;
+
+        // lnd asks anew about a forward that is out when its channel comes back, and beside it there is room for no other of
+        // its size: were it failed, carol would be paid by alice.
+        let before = net.alice.channel(&came)?.context("no channel")?["local_balance"].clone();
+        let preimage = pend_htlc_through(&net.bob, carol, &goes, 300_000)?;
+        let held = companion.log()?.matches("a forward has its word").count();
+        net.alice.disconnect(&net.bob)?;
+        net.alice.connect(&net.bob)?;
+        net.alice.wait_active(std::slice::from_ref(&came))?;
+        until_true(30, "lnd asks about the forward again", || {
+            Ok(companion.log()?.matches("a forward has its word").count() > held)
+        })?;
+        carol.settle_invoice(&preimage)?;
+        until_true(30, "carol's claim comes back to bob", || {
+            let now = &net.alice.channel(&came)?.context("no channel")?["local_balance"];
+            let sat = |value: &Value| value.as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+            Ok(sat(now) >= sat(&before) + 300_000)
+        })?;
+        until_true(10, "both links up, and nothing on them", || quiet(&net))?;
+
+        // A second interceptor of lnd's there cannot be, and without the companion forwards go on.
+        companion.process().kill()?;
+        pay_carol(&net, 100_000)?;
+        companion.start_again("refuse")?;
+        until_true(30, "a forward is asked about again", || {
+            pay_carol(&net, 10_000)?;
+            Ok(companion.log()?.contains("a forward has its word"))
+        })?;
+        // Nor while the signer cannot be asked: it goes on, and the signer decides.
+        ensure!(daemon(&mut net)?.refused()? == 0, "the signer refused something");
+        daemon(&mut net)?.cli(&["seal"], None)?;
+        let asked = companion.log()?.matches("a forward has its word").count();
+        ensure!(pay_carol(&net, 10_000).is_err(), "a sealed signer signed");
+        let log = companion.log()?;
+        // The incoming HTLC needs the signer too, so lnd may not come as far as to ask.
+        let more = log.matches("a forward has its word").count() > asked;
+        ensure!(!more || log.contains("went on that the signer was not asked about"), "{log}");
+        Ok(())
+    })
+}
+
+/// The same without: lnd makes the commitment, the signer refuses it, and the link is down.
+#[test]
+fn forwards_are_left_alone_unless_it_is_told_to_hold_them() -> Result<()> {
+    Workdir::new("companion-no-forwards")?.run(|dir| {
+        let (mut net, companion, [_, goes]) = start_between(dir, false)?;
+        let carol = net.carol.as_ref().context("no carol")?;
+        net.bob.pay_detached(carol.invoice(600_000)?, None);
+        until_true(30, "the link that the forward takes is down", || {
+            Ok(net.alice.channel(&goes)?.is_some_and(|channel| channel["active"] == false))
+        })?;
+        ensure!(daemon(&mut net)?.refused()? > 0, "the signer was not asked");
+        let log = companion.log()?;
+        ensure!(!log.contains("forward"), "{log}");
+        // Its macaroon would not open that door either.
+        let as_it = companion.lnd_as_it(&net.alice)?;
+        let refused = as_it.post("/v2/router/htlcinterceptor", &json!({})).expect_err("no right");
+        ensure!(format!("{refused:#}").contains("permission denied"), "{refused:#}");
+        Ok(())
     })
 }

@@ -4,6 +4,7 @@
 //! refuses least, and is named as unchecked: an answer beforehand must not turn down what the signer would sign.
 
 mod close;
+mod forward;
 mod payment;
 #[cfg(test)]
 mod tests;
@@ -29,13 +30,15 @@ pub enum Intent {
     Open(Opening),
     /// To close a channel.
     Close(Closing),
+    /// To offer an HTLC further that came in.
+    Forward(Forwarding),
 }
 
 impl Intent {
     /// Scripts that the user named, which may be our wallet's.
     pub fn scripts(&self) -> Vec<&Script> {
         match self {
-            Intent::Payment(_) => Vec::new(),
+            Intent::Payment(_) | Intent::Forward(_) => Vec::new(),
             Intent::Wallet(payment) => payment.outputs.iter().map(|(script, _)| &**script).collect(),
             Intent::Open(opening) => opening.channels.iter().filter_map(|c| c.close_to.as_deref()).collect(),
             Intent::Close(closing) => closing.to.as_deref().into_iter().collect(),
@@ -54,6 +57,17 @@ pub struct Payment {
     pub max_fee_msat: u64,
     /// Most in one HTLC, msat; lnd splits only where it must.
     pub max_part_msat: Option<u64>,
+}
+
+/// An HTLC that goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarding {
+    /// SHA256 of the preimage.
+    pub hash: [u8; 32],
+    /// What the outgoing HTLC holds, msat.
+    pub amount_msat: u64,
+    /// Block height of its timeout.
+    pub expiry: u32,
 }
 
 /// A payment from the wallet.
@@ -138,6 +152,7 @@ impl Channels {
             Intent::Wallet(payment) => self.foresee_wallet(payment, accounts),
             Intent::Open(opening) => wallet::foresee_opening(opening, accounts),
             Intent::Close(closing) => self.foresee_close(closing, accounts, terms),
+            Intent::Forward(forwarding) => self.foresee_forward(forwarding, terms),
         };
         foresight
             .unchecked

@@ -17,12 +17,7 @@ impl Channels {
     /// whole, the user's own limit for a part, or the largest balance, whichever is least.
     pub(super) fn foresee_payment(&self, payment: &Payment, terms: Terms) -> Foresight {
         let mut foresight = Foresight::default();
-        let usable = self.channels.values().filter(|channel| {
-            channel.record.frozen.is_none()
-                && !channel.record.closing
-                && channel.record.counterparty.is_some()
-        });
-        let Some(channel) = usable.max_by_key(|channel| balance(channel)) else {
+        let Some(channel) = self.usable().max_by_key(|channel| balance(channel)) else {
             foresight.unchecked.push("the payment: no channel in the books can carry it".to_owned());
             return foresight;
         };
@@ -37,6 +32,15 @@ impl Channels {
         }
         foresight.unchecked.push("which channels it takes, and its routing fee".to_owned());
         foresight
+    }
+
+    /// Channels that can carry another HTLC.
+    pub(super) fn usable(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.values().filter(|channel| {
+            channel.record.frozen.is_none()
+                && !channel.record.closing
+                && channel.record.counterparty.is_some()
+        })
     }
 
     /// The step of a channel that offers `msat` in HTLCs of `limit` msat at most.
@@ -77,19 +81,25 @@ impl Channels {
             offered,
             ..ChannelUpdate::default()
         };
-        let state = channel.record.counterparty.as_ref();
-        let spend = Spend::CounterpartyCommitment {
-            channel: funding,
-            number: state.map_or(0, |state| state.number).saturating_add(1),
-            to_remote: balance(channel),
-        };
-        let capacity = channel.record.capacity;
-        let outputs = vec![output(capacity, channel.funding_script_pubkey.clone(), Destination::OwnChannel)];
-        Foreseen { update: Some(update), ..Foreseen::new(spend, funding, capacity, outputs, Weight::ZERO) }
+        next_step(channel, update)
     }
 }
 
+/// The peer's next commitment of a channel, which changes this.
+pub(super) fn next_step(channel: &Channel, update: ChannelUpdate) -> Foreseen {
+    let funding = channel.record.funding;
+    let state = channel.record.counterparty.as_ref();
+    let spend = Spend::CounterpartyCommitment {
+        channel: funding,
+        number: state.map_or(0, |state| state.number).saturating_add(1),
+        to_remote: balance(channel),
+    };
+    let capacity = channel.record.capacity;
+    let outputs = vec![output(capacity, channel.funding_script_pubkey.clone(), Destination::OwnChannel)];
+    Foreseen { update: Some(update), ..Foreseen::new(spend, funding, capacity, outputs, Weight::ZERO) }
+}
+
 /// What an HTLC of ours can be paid from.
-fn balance(channel: &Channel) -> Amount {
+pub(super) fn balance(channel: &Channel) -> Amount {
     channel.record.counterparty.as_ref().map_or(Amount::ZERO, |state| state.to_remote)
 }

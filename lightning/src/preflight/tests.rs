@@ -4,7 +4,7 @@ use bitcoin::hashes::{Hash as _, ripemd160};
 use bitcoin::{Amount, OutPoint, ScriptBuf};
 use strongroom_policy::{Ask, Case, ChannelUpdate, Facts, Network, Operation, Policy, Profile, SpendAsk};
 
-use super::{Closing, Foreseen, Foresight, Intent, NewChannel, Opening, Payment, WalletPayment};
+use super::{Closing, Foreseen, Foresight, Forwarding, Intent, NewChannel, Opening, Payment, WalletPayment};
 use crate::books::{Authorization, Terms};
 use crate::classify::tests::channel::*;
 use crate::fixture::*;
@@ -150,6 +150,69 @@ fn what_is_foreseen_is_what_the_step_is() {
     update.peer_balance = real.peer_balance;
     assert_eq!(update, real);
     assert_eq!(hash160(1), ripemd160::Hash::hash(&[1; 32]).to_byte_array());
+}
+
+/// A node that 51,000 sat of hash 3 came to, by the second channel.
+fn asked_to_forward() -> Node {
+    use crate::books::tests::{Htlc, approve};
+    let mut node = Node::with_two_channels(500_000);
+    node.at = 1;
+    approve(&mut node, 1, 500_000, &[Htlc { by_us: false, hash: 3, amount: 51_000, cltv: 700_100 }]);
+    node.at = 0;
+    node
+}
+
+fn forwarding(sat: u64, expiry: u32) -> Intent {
+    Intent::Forward(Forwarding { hash: [3; 32], amount_msat: sat * 1_000 + 999, expiry })
+}
+
+#[test]
+fn a_forward_that_would_be_refused_is_foreseen() {
+    let node = asked_to_forward();
+    assert_eq!(broken_by(&cautious(), &node, forwarding(50_000, 700_099)), ["forward-cltv"]);
+    let least = ("max_provisional_per_channel_sat = 16_777_215", "max_provisional_per_channel_sat = 49_999");
+    let channel = policy(least);
+    assert_eq!(broken_by(&channel, &node, forwarding(50_000, 700_000)), ["forward-exposure"]);
+    assert_eq!(broken_by(&channel, &node, forwarding(49_999, 700_000)), [""; 0]);
+    assert_eq!(broken_by(&cautious(), &node, forwarding(50_000, 700_000)), [""; 0]);
+}
+
+/// lnd asks again about forwards that are out. To fail one would give its amount away.
+#[test]
+fn a_forward_that_may_be_out_is_never_turned_down() {
+    use crate::books::tests::{Htlc, approve, offer};
+    let nothing_against = |node: &Node, sat, because: &str| {
+        let foresight = foresee(node, forwarding(sat, 700_099));
+        assert!(foresight.certain.is_empty(), "{foresight:?}");
+        assert!(foresight.unchecked[0].contains(because), "{foresight:?}");
+    };
+    let mut node = asked_to_forward();
+    nothing_against(&node, 51_001, "no HTLC in the books pays for it");
+    nothing_against(&node, 329, "too small");
+    nothing_against(&Node::with_channel(500_000), 50_000, "no HTLC in the books pays for it");
+    approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
+    nothing_against(&node, 50_000, "is out, or was");
+    // One more of the hash came in; which of the two is asked about the question does not say.
+    node.at = 1;
+    let incoming = Htlc { by_us: false, hash: 3, amount: 51_000, cltv: 700_100 };
+    approve(&mut node, 2, 500_000, &[incoming, incoming]);
+    node.at = 0;
+    nothing_against(&node, 50_000, "is out, or was");
+    // It was paid, and the incoming one is still to be claimed.
+    approve(&mut node, 2, 450_000, &[]);
+    approve(&mut node, 3, 450_000, &[]);
+    nothing_against(&node, 50_000, "is out, or was");
+}
+
+#[test]
+fn a_version_given_up_that_offered_the_forward_counts_as_out() {
+    use crate::books::tests::{approve, offer};
+    let mut node = asked_to_forward();
+    approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
+    // The number is signed again, without it; the peer may have the first.
+    approve(&mut node, 1, 500_000, &[]);
+    let foresight = foresee(&node, forwarding(50_000, 700_099));
+    assert!(foresight.certain.is_empty(), "{foresight:?}");
 }
 
 fn wallet_payment(script: &ScriptBuf, amount: u64) -> WalletPayment {

@@ -17,7 +17,7 @@ impl Vls {
         let (channels, fee_rate) = match intent {
             Intent::Open(opening) => (&opening.channels[..], opening.fee_rate),
             Intent::Wallet(payment) => (&[][..], payment.fee_rate),
-            Intent::Payment(_) | Intent::Close(_) => return Vec::new(),
+            Intent::Payment(_) | Intent::Close(_) | Intent::Forward(_) => return Vec::new(),
         };
         let sizes = channels.iter().filter_map(|channel| channel.capacity);
         let mut found: Vec<Violation> = sizes.flat_map(|capacity| self.channel_value(capacity)).collect();

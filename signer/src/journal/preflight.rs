@@ -62,7 +62,7 @@ impl Keeper {
             self.books.get(node).ok_or_else(|| Refusal::Sealed(format!("node {node} is not open")))?;
         let funded = match intent {
             Intent::Close(closing) => books.allowances.funded_by_us(&closing.channel),
-            Intent::Payment(_) | Intent::Wallet(_) | Intent::Open(_) => Amount::ZERO,
+            Intent::Payment(_) | Intent::Wallet(_) | Intent::Open(_) | Intent::Forward(_) => Amount::ZERO,
         };
         let terms = Terms {
             funded_by_us: funded > Amount::ZERO,

@@ -13,7 +13,7 @@ use strongroom_proto::strongroom::v1::destination::To;
 use strongroom_proto::strongroom::v1::preflight_request::What;
 use strongroom_proto::strongroom::v1::preflight_server::Preflight;
 use strongroom_proto::strongroom::v1::{
-    CloseIntent, Destination, OpenIntent, PaymentIntent, PreflightAnswer, PreflightRequest,
+    CloseIntent, Destination, ForwardIntent, OpenIntent, PaymentIntent, PreflightAnswer, PreflightRequest,
     PreflightViolation, WalletIntent,
 };
 use tokio::sync::oneshot;
@@ -108,6 +108,7 @@ fn intent(asked: PreflightRequest, network: Network) -> Result<Intent, Refusal> 
         Some(What::Wallet(asked)) => wallet(&asked, network),
         Some(What::Open(asked)) => open(&asked, network),
         Some(What::Close(asked)) => close(&asked, network),
+        Some(What::Forward(asked)) => forward(&asked),
     }
 }
 
@@ -124,6 +125,16 @@ fn payment(asked: &PaymentIntent) -> Result<Intent, Refusal> {
         amount_msat: asked.amount_msat,
         max_fee_msat: asked.max_fee_msat,
         max_part_msat: (asked.max_part_msat > 0).then_some(asked.max_part_msat),
+    }))
+}
+
+fn forward(asked: &ForwardIntent) -> Result<Intent, Refusal> {
+    let given = asked.payment_hash.len();
+    let wrong = |_| malformed(format!("a payment hash of {given} bytes; allowed: 32"));
+    Ok(Intent::Forward(preflight::Forwarding {
+        hash: asked.payment_hash.as_slice().try_into().map_err(wrong)?,
+        amount_msat: asked.amount_msat,
+        expiry: asked.expiry,
     }))
 }
 
@@ -225,6 +236,7 @@ mod tests {
         let short = PaymentIntent { payment_hash: vec![1; 31], ..PaymentIntent::default() };
         for (what, says) in [
             (What::Payment(short), "31 bytes"),
+            (What::Forward(ForwardIntent::default()), "0 bytes; allowed: 32"),
             (wallet(vec![], false), "0 outputs"),
             (wallet(vec![to(mainnet); 3_501], false), "3501 outputs"),
             (wallet(vec![Destination { to: None, amount_sat: 5 }], false), "without destination"),
