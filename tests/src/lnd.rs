@@ -1,5 +1,6 @@
 //! An lnd on regtest: an ordinary one, one that only signs, or one whose keys lie elsewhere.
 
+mod acceptor;
 mod calls;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+pub use acceptor::Acceptor;
 pub use calls::{ChannelPoint, CommitmentType, OpenChannel};
 
 use crate::bitcoind::{Bitcoind, RPC_USER};

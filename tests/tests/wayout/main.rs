@@ -7,3 +7,4 @@ mod first_payments;
 mod mass_close;
 mod silent_peer;
 mod unknown_history;
+mod zero_conf;
