@@ -38,6 +38,8 @@ pub enum Keys {
     Master(String),
     /// With a remote signer; the accounts are as the signer exported them.
     Remote(SignerEndpoint, Value),
+    /// The same, of an lnd that had this wallet before and lost its database: it looks for its coins.
+    Recovered(SignerEndpoint, Value),
 }
 
 /// A running lnd.
@@ -102,7 +104,7 @@ impl Lnd {
         match keys {
             Keys::Own => conf.push_str("noseedbackup=1\n"),
             Keys::Master(_) => conf.push_str(&unlock_lines(&password_file)),
-            Keys::Remote(signer, _) => {
+            Keys::Remote(signer, _) | Keys::Recovered(signer, _) => {
                 conf.push_str(&unlock_lines(&password_file));
                 conf.push_str(&format!(
                     "remotesigner.enable=1\nremotesigner.rpchost={}\nremotesigner.tlscertpath={}\nremotesigner.macaroonpath={}\n\
@@ -134,6 +136,9 @@ impl Lnd {
                 "extended_master_key_birthday_timestamp": "1700000000",
             }))?,
             Keys::Remote(_, accounts) => lnd.init_wallet(&json!({ "watch_only": watch_only(accounts)? }))?,
+            Keys::Recovered(_, accounts) => {
+                lnd.init_wallet(&json!({ "watch_only": watch_only(accounts)?, "recovery_window": 500 }))?
+            }
         }
         lnd.use_admin_macaroon()?;
         Ok(lnd)
