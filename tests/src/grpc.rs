@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bytes::{BufMut, Bytes, BytesMut};
-use h2::client::SendRequest;
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Method, Request, Uri};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -112,12 +113,23 @@ impl Channel {
         self.exchange(method, headers, started, false).await
     }
 
+    /// Opens a call that streams both ways: where messages go, and what will bring the answer's.
+    pub async fn stream(&self, method: &str) -> Result<(SendStream<Bytes>, ResponseFuture)> {
+        let mut headers = HeaderMap::new();
+        if let Some(macaroon) = &self.macaroon {
+            headers.insert("macaroon", macaroon.parse()?);
+        }
+        let request = self.head(method, headers)?;
+        let (response, body) = self.requests.clone().ready().await?.send_request(request, false)?;
+        Ok((body, response))
+    }
+
     /// Calls `method` with given metadata and a body that is already framed (5-byte prefix).
     pub async fn call_with(&self, method: &str, metadata: HeaderMap, framed: Bytes) -> Result<Answer> {
         self.exchange(method, metadata, framed, true).await
     }
 
-    async fn exchange(&self, method: &str, metadata: HeaderMap, framed: Bytes, end: bool) -> Result<Answer> {
+    fn head(&self, method: &str, metadata: HeaderMap) -> Result<Request<()>> {
         let uri = Uri::builder()
             .scheme("https")
             .authority(self.authority.as_str())
@@ -128,6 +140,11 @@ impl Channel {
         *headers = metadata;
         headers.insert("content-type", "application/grpc".parse()?);
         headers.insert("te", "trailers".parse()?);
+        Ok(request)
+    }
+
+    async fn exchange(&self, method: &str, metadata: HeaderMap, framed: Bytes, end: bool) -> Result<Answer> {
+        let request = self.head(method, metadata)?;
         let mut ready = self.requests.clone().ready().await?;
         let (response, mut body) = ready.send_request(request, false)?;
         // A server may answer, and close the stream, before it has the body.

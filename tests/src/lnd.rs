@@ -1,5 +1,6 @@
 //! An lnd on regtest: an ordinary one, one that only signs, or one whose keys lie elsewhere.
 
+mod acceptor;
 mod calls;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+pub use acceptor::Acceptor;
 pub use calls::{ChannelPoint, CommitmentType, OpenChannel};
 
 use crate::bitcoind::{Bitcoind, RPC_USER};
@@ -36,6 +38,8 @@ pub enum Keys {
     Master(String),
     /// With a remote signer; the accounts are as the signer exported them.
     Remote(SignerEndpoint, Value),
+    /// The same, of an lnd that had this wallet before and lost its database: it looks for its coins.
+    Recovered(SignerEndpoint, Value),
 }
 
 /// A running lnd.
@@ -100,7 +104,7 @@ impl Lnd {
         match keys {
             Keys::Own => conf.push_str("noseedbackup=1\n"),
             Keys::Master(_) => conf.push_str(&unlock_lines(&password_file)),
-            Keys::Remote(signer, _) => {
+            Keys::Remote(signer, _) | Keys::Recovered(signer, _) => {
                 conf.push_str(&unlock_lines(&password_file));
                 conf.push_str(&format!(
                     "remotesigner.enable=1\nremotesigner.rpchost={}\nremotesigner.tlscertpath={}\nremotesigner.macaroonpath={}\n\
@@ -132,6 +136,9 @@ impl Lnd {
                 "extended_master_key_birthday_timestamp": "1700000000",
             }))?,
             Keys::Remote(_, accounts) => lnd.init_wallet(&json!({ "watch_only": watch_only(accounts)? }))?,
+            Keys::Recovered(_, accounts) => {
+                lnd.init_wallet(&json!({ "watch_only": watch_only(accounts)?, "recovery_window": 500 }))?
+            }
         }
         lnd.use_admin_macaroon()?;
         Ok(lnd)

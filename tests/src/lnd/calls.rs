@@ -94,7 +94,12 @@ impl Lnd {
 
     /// Opens a channel; the funding transaction is published, not yet mined.
     pub fn open_channel(&self, open: &OpenChannel) -> Result<ChannelPoint> {
-        let body = json!({
+        self.open_channel_with(open, json!({}))
+    }
+
+    /// [`Self::open_channel`] with further fields of lnd's request.
+    pub fn open_channel_with(&self, open: &OpenChannel, further: Value) -> Result<ChannelPoint> {
+        let mut body = json!({
             "node_pubkey": BASE64.encode(hex::decode(open.to.pubkey())?),
             "local_funding_amount": open.capacity.to_string(),
             "push_sat": open.push.to_string(),
@@ -107,6 +112,9 @@ impl Lnd {
                 CommitmentType::StaticRemoteKey => "STATIC_REMOTE_KEY",
             },
         });
+        for (field, value) in further.as_object().into_iter().flatten() {
+            body[field] = value.clone();
+        }
         // A block just mined makes lnd refuse for a moment; that is not what is tested.
         let answer = until(30, "open channel", || match self.rest.post("/v1/channels", &body) {
             Ok(answer) => Ok(Some(answer)),

@@ -19,10 +19,19 @@ pub struct Bed {
 
 impl Bed {
     pub fn begin(dir: &Path, policy: PolicyChoice, lines: &[&str]) -> Result<Self> {
+        Self::planned(dir, lines, Plan { policy, chain: true, ..Plan::of(SignerKind::Strongroom) })
+    }
+
+    /// The same with a signer that follows no chain.
+    pub fn without_chain(dir: &Path, policy: PolicyChoice, lines: &[&str]) -> Result<Self> {
+        Self::planned(dir, lines, Plan { policy, ..Plan::of(SignerKind::Strongroom) })
+    }
+
+    /// What `plan` says, and feerates; `lines` are for every `lnd.conf`.
+    pub fn planned(dir: &Path, lines: &[&str], plan: Plan) -> Result<Self> {
         let fees = FeeSource::start(5)?;
         let lines = fees.lines().into_iter().chain(lines.iter().map(|line| (*line).to_owned())).collect();
-        let plan = Plan { policy, chain: true, lines, ..Plan::of(SignerKind::Strongroom) };
-        Ok(Self { net: Network::start(dir, &plan)?, fees })
+        Ok(Self { net: Network::start(dir, &Plan { lines, ..plan })?, fees })
     }
 
     pub fn daemon(&mut self) -> Result<&mut Strongroomd> {

@@ -4,6 +4,11 @@
 mod addresses;
 mod bed;
 mod first_payments;
+mod made_anew;
 mod mass_close;
+mod rbf_close;
 mod silent_peer;
 mod unknown_history;
+mod upfront_address;
+mod wiped;
+mod zero_conf;

@@ -24,6 +24,20 @@ struct Size {
     fees: u64,
 }
 
+/// A hundred channels with four hundred HTLCs, blocks full for two hours.
+#[test]
+#[ignore = "a long form: ./test wayout --long NAME"]
+fn a_hundred_channels_close_at_once() -> Result<()> {
+    // What one may pay to strangers in a day under `cautious`, in pushes and in HTLCs, is not enough for so many.
+    for (name, rate) in [("wayout-hundred-dear", 300), ("wayout-hundred", 1)] {
+        closed_at_once(
+            name,
+            &Size { channels: 100, out: 2, back: 2, sat: 240_000, rate, jam: 12, fees: 12_000_000 },
+        )?;
+    }
+    Ok(())
+}
+
 /// Opens channels by turns, fills them with HTLCs, loses the peer and closes everything by force.
 fn closed_at_once(name: &str, size: &Size) -> Result<()> {
     Workdir::new(name)?.run(|dir| {

@@ -12,7 +12,7 @@ use strongroom_tests::workdir::Workdir;
 use crate::bed::{Bed, force_close_all};
 
 /// Another appliance under the same keys, which has seen none of the channels, takes the old one's place.
-fn forget_everything(bed: &mut Bed, dir: &Path) -> Result<()> {
+pub(crate) fn forget_everything(bed: &mut Bed, dir: &Path) -> Result<()> {
     bed.net.alice.process().stop(60)?;
     bed.daemon()?.process().stop(10)?;
     let tables = bed.net.bitcoind.strongroom_table(dir)?;
