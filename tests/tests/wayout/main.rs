@@ -4,6 +4,11 @@
 mod addresses;
 mod bed;
 mod first_payments;
+mod hostile;
+mod hostile_opening;
+mod hostile_probes;
+mod hostile_silence;
 mod mass_close;
+mod peer;
 mod silent_peer;
 mod unknown_history;
