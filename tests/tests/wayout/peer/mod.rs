@@ -65,12 +65,12 @@ type Manager = ChannelManager<
 type Connections = PeerManager<
     SocketDescriptor,
     Arc<Wire>,
-    Arc<IgnoringMessageHandler>,
-    Arc<IgnoringMessageHandler>,
+    IgnoringMessageHandler,
+    IgnoringMessageHandler,
     Arc<Log>,
-    Arc<IgnoringMessageHandler>,
+    IgnoringMessageHandler,
     Arc<KeysManager>,
-    Arc<IgnoringMessageHandler>,
+    IgnoringMessageHandler,
 >;
 
 /// What the peer does with a payment that has reached it.
@@ -139,13 +139,12 @@ impl Peer {
             u32::try_from(now.as_secs())?,
         ));
         let wire = Arc::new(Wire::new(manager, keys));
-        let ignoring = Arc::new(IgnoringMessageHandler {});
         let handlers = MessageHandler {
             chan_handler: wire.clone(),
-            route_handler: ignoring.clone(),
-            onion_message_handler: ignoring.clone(),
-            custom_message_handler: ignoring.clone(),
-            send_only_message_handler: ignoring,
+            route_handler: IgnoringMessageHandler {},
+            onion_message_handler: IgnoringMessageHandler {},
+            custom_message_handler: IgnoringMessageHandler {},
+            send_only_message_handler: IgnoringMessageHandler {},
         };
         let connections = Arc::new(PeerManager::new(
             handlers,
@@ -191,7 +190,7 @@ impl Peer {
             self.runtime.block_on(lightning_net_tokio::connect_outbound(connections, id, address));
         self.runtime.spawn(connection.context("no connection to alice")?);
         until_true(30, "the hostile peer connected", || {
-            Ok(self.inner.connections.peer_by_node_id(&id).is_some_and(|peer| !peer.init_features.is_empty()))
+            Ok(self.inner.connections.peer_by_node_id(&id).is_some())
         })
     }
 
