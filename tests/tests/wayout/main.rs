@@ -4,8 +4,13 @@
 mod addresses;
 mod bed;
 mod first_payments;
+mod hostile;
+mod hostile_opening;
+mod hostile_probes;
+mod hostile_silence;
 mod made_anew;
 mod mass_close;
+mod peer;
 mod rbf_close;
 mod silent_peer;
 mod unknown_history;
