@@ -148,7 +148,7 @@ pub struct WalletFees {
     pub max_per_transaction_sat: Sats,
     /// Highest feerate.
     pub max_rate_sat_per_vb: FeeRateLimit,
-    /// A wallet spend is refused when all fees of the window, together with its own, would exceed this.
+    /// A wallet spend is refused when the fees of such in the window, together with its own, would exceed this.
     pub max_in_window_sat: Sats,
 }
 
@@ -160,7 +160,7 @@ pub struct ClosingFees {
     pub max_share_per_mille: PerMille,
     /// Highest feerate.
     pub max_rate_sat_per_vb: FeeRateLimit,
-    /// A closing transaction is refused when all fees of the window, together with its own, would exceed this.
+    /// The same for closing transactions, in a window of their own.
     pub max_in_window_sat: Sats,
 }
 
@@ -176,7 +176,7 @@ pub struct CommitmentFees {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Channels {
-    /// Least tier of channels that are opened, pay, or are closed by force.
+    /// Least tier of channels that are opened or pay.
     pub require_tier: Tier,
     /// Largest channel.
     pub max_capacity_sat: Sats,
@@ -266,7 +266,7 @@ pub struct Forwards {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Closing {
-    /// How much less than our balance a mutual close may pay us.
+    /// How much less than our balance a mutual close may pay us, beside its own fee.
     pub max_mutual_close_loss_sat: Sats,
 }
 

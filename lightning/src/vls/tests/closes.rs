@@ -126,7 +126,7 @@ fn honest_closes_pass() {
     }
     // At any feerate that closing permits, out of ours or of the peer's; the commitment's own fee, however large, goes back to
     // who funded the channel.
-    for fee in [57_000, 230_000] {
+    for fee in [57_000, 216_000] {
         let dear = with_gap(80_000);
         let back = 80_000 + 660;
         for (facts, ours_pays, theirs_pays) in [
