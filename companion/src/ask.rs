@@ -35,18 +35,10 @@ impl Signer {
         }
     }
 
-    /// What the signer says of a forward, or why nothing was heard within `patience`.
-    pub async fn asked_of_forward(
-        &self,
-        question: PreflightRequest,
-        patience: Duration,
-    ) -> Result<PreflightAnswer, String> {
+    /// What the signer says of a forward, or why nothing was heard.
+    pub async fn asked_of_forward(&self, question: PreflightRequest) -> Result<PreflightAnswer, String> {
         let mut door = self.door.clone();
-        match tokio::time::timeout(patience, door.ask(question)).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(cause(&status)),
-            Err(_) => Err(format!("no answer within {} ms", patience.as_millis())),
-        }
+        door.ask(question).await.map(tonic::Response::into_inner).map_err(|status| cause(&status))
     }
 
     /// Lets a call of lnd's go on, or says why not.

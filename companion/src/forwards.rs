@@ -5,6 +5,7 @@
 
 mod tally;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use strongroom_proto::routerrpc::{
     ForwardHtlcInterceptRequest, ForwardHtlcInterceptResponse, ResolveHoldForwardAction,
 };
 use strongroom_proto::strongroom::v1::preflight_request::What;
-use strongroom_proto::strongroom::v1::{ForwardIntent, PreflightAnswer, PreflightRequest};
-use tokio::sync::{Semaphore, mpsc};
+use strongroom_proto::strongroom::v1::{ForwardIntent, OutgoingHtlc, PreflightAnswer, PreflightRequest};
+use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -26,7 +27,10 @@ use tally::Tally;
 /// How long lnd holds a forward for the signer's answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Forwards asked about at once, beside the calls that are.
+/// For so long lnd may not have asked for what it was let go on with.
+const UNDER_WAY: Duration = Duration::from_secs(3);
+
+/// The most of those that a question names; the signer takes no more.
 const MOST: usize = 64;
 
 /// Words waiting to be sent to lnd.
@@ -75,20 +79,18 @@ async fn answer(
     signer: &Signer,
     tally: &Arc<Tally>,
 ) -> Result<(), Status> {
-    let places = Arc::new(Semaphore::new(MOST));
+    let under_way = Arc::new(Mutex::new(UnderWay::default()));
     while let Some(forward) = forwards.message().await? {
         // Only a preimage has a say there, and any other word ends the stream.
         if is_on_chain(&forward) {
             continue;
         }
-        let (words, signer, tally, places) = (words.clone(), signer.clone(), tally.clone(), places.clone());
-        let came = Instant::now();
+        let (words, signer, tally) = (words.clone(), signer.clone(), tally.clone());
+        let (under_way, came) = (under_way.clone(), Instant::now());
         tokio::spawn(async move {
-            let heard = match places.try_acquire() {
-                Ok(_place) => signer.asked_of_forward(question(&forward), PATIENCE).await,
-                Err(_) => Err(format!("{MOST} forwards are being asked about")),
-            };
-            let word = word(&forward, heard, &tally);
+            let asked = tokio::time::timeout(PATIENCE, ask(&forward, &signer, &under_way)).await;
+            let late = || Err(format!("no answer within {} ms", PATIENCE.as_millis()));
+            let word = word(&forward, asked.unwrap_or_else(|_| late()), &tally);
             // If lnd closed the stream, it has let the forward go on.
             let _ = words.send(word).await;
             tracing::debug!(held_us = came.elapsed().as_micros(), "a forward has its word");
@@ -97,18 +99,58 @@ async fn answer(
     Ok(())
 }
 
+/// Asks about one after another: parts of one payment come together, and each alone may be allowed.
+async fn ask(
+    forward: &ForwardHtlcInterceptRequest,
+    signer: &Signer,
+    under_way: &Mutex<UnderWay>,
+) -> Result<PreflightAnswer, String> {
+    let mut under_way = under_way.lock().await;
+    let heard = signer.asked_of_forward(question(forward, under_way.beside(Instant::now()))).await;
+    if !heard.as_ref().is_ok_and(is_no) {
+        under_way.add(htlc(forward), Instant::now());
+    }
+    heard
+}
+
+/// The signer's clear no.
+fn is_no(answer: &PreflightAnswer) -> bool {
+    !answer.violations.is_empty()
+}
+
+/// What lnd was let go on with a moment ago.
+#[derive(Default)]
+struct UnderWay(VecDeque<(Instant, OutgoingHtlc)>);
+
+impl UnderWay {
+    fn beside(&mut self, now: Instant) -> Vec<OutgoingHtlc> {
+        self.0.retain(|(since, _)| now.saturating_duration_since(*since) < UNDER_WAY);
+        self.0.iter().map(|(_, htlc)| htlc.clone()).collect()
+    }
+
+    fn add(&mut self, htlc: OutgoingHtlc, now: Instant) {
+        if self.0.len() >= MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, htlc));
+    }
+}
+
 /// Whether the incoming channel is closed, and the HTLC a matter of the chain.
 fn is_on_chain(forward: &ForwardHtlcInterceptRequest) -> bool {
     u32::try_from(forward.auto_fail_height).is_ok_and(|height| height >= forward.incoming_expiry)
 }
 
-fn question(forward: &ForwardHtlcInterceptRequest) -> PreflightRequest {
-    let intent = ForwardIntent {
+fn htlc(forward: &ForwardHtlcInterceptRequest) -> OutgoingHtlc {
+    OutgoingHtlc {
         payment_hash: forward.payment_hash.clone(),
         amount_msat: forward.outgoing_amount_msat,
         expiry: forward.outgoing_expiry,
-    };
-    PreflightRequest { what: Some(What::Forward(intent)) }
+    }
+}
+
+fn question(forward: &ForwardHtlcInterceptRequest, beside: Vec<OutgoingHtlc>) -> PreflightRequest {
+    PreflightRequest { what: Some(What::Forward(ForwardIntent { htlc: Some(htlc(forward)), beside })) }
 }
 
 /// The word on a forward. Only the signer's clear no fails it.
@@ -118,7 +160,7 @@ fn word(
     tally: &Tally,
 ) -> ForwardHtlcInterceptResponse {
     let action = match heard {
-        Ok(answer) if !answer.violations.is_empty() => {
+        Ok(answer) if is_no(&answer) => {
             tally.failed(&answer.violations, Instant::now());
             ResolveHoldForwardAction::Fail
         }
@@ -180,7 +222,20 @@ mod tests {
 
     #[test]
     fn the_signer_is_asked_about_what_goes_out() {
-        let asked = ForwardIntent { payment_hash: vec![9; 32], amount_msat: 5_000, expiry: 660 };
-        assert_eq!(question(&forward()).what, Some(What::Forward(asked)));
+        let htlc = OutgoingHtlc { payment_hash: vec![9; 32], amount_msat: 5_000, expiry: 660 };
+        let asked = ForwardIntent { htlc: Some(htlc.clone()), beside: vec![htlc.clone()] };
+        assert_eq!(question(&forward(), vec![htlc]).what, Some(What::Forward(asked)));
+    }
+
+    #[test]
+    fn what_went_on_is_named_for_a_moment_and_not_without_end() {
+        let (mut under_way, start) = (UnderWay::default(), Instant::now());
+        for amount_msat in 0..=MOST as u64 {
+            under_way.add(OutgoingHtlc { amount_msat, ..OutgoingHtlc::default() }, start);
+        }
+        let named: Vec<u64> = under_way.beside(start).iter().map(|htlc| htlc.amount_msat).collect();
+        assert_eq!(named, (1..=MOST as u64).collect::<Vec<_>>());
+        under_way.add(htlc(&forward()), start + UNDER_WAY);
+        assert_eq!(under_way.beside(start + UNDER_WAY), [htlc(&forward())]);
     }
 }

@@ -145,5 +145,11 @@ fn count(process: &Process) -> Result<usize> {
 fn launch(dir: &Path, start: u32) -> Result<Process> {
     let args = ["--config".to_owned(), dir.join("companion.toml").display().to_string()];
     let log = dir.join(format!("companion-{start}.log"));
-    Process::start("strongroom-companion", &own_binary("strongroom-companion")?, &args, &[(LOG.0, Path::new(LOG.1))], log)
+    Process::start(
+        "strongroom-companion",
+        &own_binary("strongroom-companion")?,
+        &args,
+        &[(LOG.0, Path::new(LOG.1))],
+        log,
+    )
 }

@@ -284,16 +284,18 @@ fn start_between(dir: &Path, forwards: bool) -> Result<(Network, Companion, [Cha
     Ok((net, companion, points))
 }
 
+fn carol(net: &Network) -> Result<&Lnd> {
+    net.carol.as_ref().context("no carol")
+}
+
 fn pay_carol(net: &Network, sat: u64) -> Result<()> {
-    let carol = net.carol.as_ref().context("no carol")?;
-    net.bob.pay(&carol.invoice(sat)?, None)
+    net.bob.pay(&carol(net)?.invoice(sat)?, None)
 }
 
 #[test]
 fn a_refused_forward_fails_and_the_link_stays() -> Result<()> {
     Workdir::new("companion-forwards")?.run(|dir| {
         let (mut net, mut companion, [came, goes]) = start_between(dir, true)?;
-        let carol = net.carol.as_ref().context("no carol")?;
         let quiet =
             |net: &Network| Ok(quiet_and_active(&net.alice, &came)? && quiet_and_active(&net.alice, &goes)?);
 
@@ -309,7 +311,7 @@ fn a_refused_forward_fails_and_the_link_stays() -> Result<()> {
         // lnd asks anew about a forward that is out when its channel comes back, and beside it there is room for no other of
         // its size: were it failed, carol would be paid by alice.
         let before = net.alice.channel(&came)?.context("no channel")?["local_balance"].clone();
-        let preimage = pend_htlc_through(&net.bob, carol, &goes, 300_000)?;
+        let preimage = pend_htlc_through(&net.bob, carol(&net)?, &goes, 300_000)?;
         let held = companion.log()?.matches("a forward has its word").count();
         net.alice.disconnect(&net.bob)?;
         net.alice.connect(&net.bob)?;
@@ -317,7 +319,7 @@ fn a_refused_forward_fails_and_the_link_stays() -> Result<()> {
         until_true(30, "lnd asks about the forward again", || {
             Ok(companion.log()?.matches("a forward has its word").count() > held)
         })?;
-        carol.settle_invoice(&preimage)?;
+        carol(&net)?.settle_invoice(&preimage)?;
         until_true(30, "carol's claim comes back to bob", || {
             let now = &net.alice.channel(&came)?.context("no channel")?["local_balance"];
             let sat = |value: &Value| value.as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
@@ -351,8 +353,7 @@ fn a_refused_forward_fails_and_the_link_stays() -> Result<()> {
 fn forwards_are_left_alone_unless_it_is_told_to_hold_them() -> Result<()> {
     Workdir::new("companion-no-forwards")?.run(|dir| {
         let (mut net, companion, [_, goes]) = start_between(dir, false)?;
-        let carol = net.carol.as_ref().context("no carol")?;
-        net.bob.pay_detached(carol.invoice(600_000)?, None);
+        net.bob.pay_detached(carol(&net)?.invoice(600_000)?, None);
         until_true(30, "the link that the forward takes is down", || {
             Ok(net.alice.channel(&goes)?.is_some_and(|channel| channel["active"] == false))
         })?;

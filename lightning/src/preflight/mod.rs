@@ -60,11 +60,20 @@ pub struct Payment {
 }
 
 /// An HTLC that goes on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Forwarding {
+    /// It.
+    pub htlc: OutgoingHtlc,
+    /// Others that lnd was let go on with a moment ago, and may not have asked for yet.
+    pub beside: Vec<OutgoingHtlc>,
+}
+
+/// An HTLC that lnd is about to offer.
+#[derive(Clone, Copy, Debug)]
+pub struct OutgoingHtlc {
     /// SHA256 of the preimage.
     pub hash: [u8; 32],
-    /// What the outgoing HTLC holds, msat.
+    /// What it holds, msat.
     pub amount_msat: u64,
     /// Block height of its timeout.
     pub expiry: u32,

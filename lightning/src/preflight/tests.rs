@@ -4,7 +4,10 @@ use bitcoin::hashes::{Hash as _, ripemd160};
 use bitcoin::{Amount, OutPoint, ScriptBuf};
 use strongroom_policy::{Ask, Case, ChannelUpdate, Facts, Network, Operation, Policy, Profile, SpendAsk};
 
-use super::{Closing, Foreseen, Foresight, Forwarding, Intent, NewChannel, Opening, Payment, WalletPayment};
+use super::{
+    Closing, Foreseen, Foresight, Forwarding, Intent, NewChannel, Opening, OutgoingHtlc, Payment,
+    WalletPayment,
+};
 use crate::books::{Authorization, Terms};
 use crate::classify::tests::channel::*;
 use crate::fixture::*;
@@ -162,8 +165,12 @@ fn asked_to_forward() -> Node {
     node
 }
 
+fn outgoing(sat: u64, expiry: u32) -> OutgoingHtlc {
+    OutgoingHtlc { hash: [3; 32], amount_msat: sat * 1_000 + 999, expiry }
+}
+
 fn forwarding(sat: u64, expiry: u32) -> Intent {
-    Intent::Forward(Forwarding { hash: [3; 32], amount_msat: sat * 1_000 + 999, expiry })
+    Intent::Forward(Forwarding { htlc: outgoing(sat, expiry), beside: vec![] })
 }
 
 #[test]
@@ -177,10 +184,42 @@ fn a_forward_that_would_be_refused_is_foreseen() {
     assert_eq!(broken_by(&cautious(), &node, forwarding(50_000, 700_000)), [""; 0]);
 }
 
+/// A payer whose payment fails tries again in parts, which come together.
+#[test]
+fn parts_that_come_together_are_counted_together() {
+    use crate::books::tests::{Htlc, approve, offer};
+    let mut node = asked_to_forward();
+    let incoming = Htlc { by_us: false, hash: 3, amount: 51_000, cltv: 700_100 };
+    node.at = 1;
+    approve(&mut node, 2, 500_000, &[incoming, incoming]);
+    node.at = 0;
+    let channel =
+        policy(("max_provisional_per_channel_sat = 16_777_215", "max_provisional_per_channel_sat = 50_000"));
+    let beside = |sat, beside| {
+        Intent::Forward(Forwarding { htlc: outgoing(sat, 700_000), beside: vec![outgoing(beside, 700_000)] })
+    };
+    assert_eq!(broken_by(&channel, &node, beside(25_001, 25_000)), ["forward-exposure"]);
+    assert_eq!(broken_by(&channel, &node, beside(25_000, 25_000)), [""; 0]);
+    // What no HTLC pays for is no forward beside it, nor what is too small.
+    assert_eq!(broken_by(&channel, &node, beside(50_000, 51_001)), [""; 0]);
+    assert_eq!(broken_by(&channel, &node, beside(50_000, 329)), [""; 0]);
+    // Once the first is out, the books count it, once; the second is another by its amount.
+    approve(&mut node, 1, 475_000, &[offer(3, 25_000)]);
+    let cltv = offer(3, 25_000).cltv;
+    let second = |sat| {
+        Intent::Forward(Forwarding { htlc: outgoing(sat, 700_000), beside: vec![outgoing(25_000, cltv)] })
+    };
+    assert_eq!(broken_by(&channel, &node, second(25_001)), ["forward-exposure"]);
+    let room =
+        policy(("max_provisional_per_channel_sat = 16_777_215", "max_provisional_per_channel_sat = 50_001"));
+    assert_eq!(broken_by(&room, &node, second(25_001)), [""; 0]);
+}
+
 /// lnd asks again about forwards that are out. To fail one would give its amount away.
 #[test]
 fn a_forward_that_may_be_out_is_never_turned_down() {
     use crate::books::tests::{Htlc, approve, offer};
+    let out = Htlc { cltv: 700_099, ..offer(3, 50_000) };
     let nothing_against = |node: &Node, sat, because: &str| {
         let foresight = foresee(node, forwarding(sat, 700_099));
         assert!(foresight.certain.is_empty(), "{foresight:?}");
@@ -190,9 +229,9 @@ fn a_forward_that_may_be_out_is_never_turned_down() {
     nothing_against(&node, 51_001, "no HTLC in the books pays for it");
     nothing_against(&node, 329, "too small");
     nothing_against(&Node::with_channel(500_000), 50_000, "no HTLC in the books pays for it");
-    approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
+    approve(&mut node, 1, 450_000, &[out]);
     nothing_against(&node, 50_000, "is out, or was");
-    // One more of the hash came in; which of the two is asked about the question does not say.
+    // Another like it came in; which of the two is asked about the question does not say.
     node.at = 1;
     let incoming = Htlc { by_us: false, hash: 3, amount: 51_000, cltv: 700_100 };
     approve(&mut node, 2, 500_000, &[incoming, incoming]);
@@ -206,9 +245,9 @@ fn a_forward_that_may_be_out_is_never_turned_down() {
 
 #[test]
 fn a_version_given_up_that_offered_the_forward_counts_as_out() {
-    use crate::books::tests::{approve, offer};
+    use crate::books::tests::{Htlc, approve, offer};
     let mut node = asked_to_forward();
-    approve(&mut node, 1, 450_000, &[offer(3, 50_000)]);
+    approve(&mut node, 1, 450_000, &[Htlc { cltv: 700_099, ..offer(3, 50_000) }]);
     // The number is signed again, without it; the peer may have the first.
     approve(&mut node, 1, 500_000, &[]);
     let foresight = foresee(&node, forwarding(50_000, 700_099));

@@ -13,8 +13,8 @@ use strongroom_proto::strongroom::v1::destination::To;
 use strongroom_proto::strongroom::v1::preflight_request::What;
 use strongroom_proto::strongroom::v1::preflight_server::Preflight;
 use strongroom_proto::strongroom::v1::{
-    CloseIntent, Destination, ForwardIntent, OpenIntent, PaymentIntent, PreflightAnswer, PreflightRequest,
-    PreflightViolation, WalletIntent,
+    CloseIntent, Destination, ForwardIntent, OpenIntent, OutgoingHtlc, PaymentIntent, PreflightAnswer,
+    PreflightRequest, PreflightViolation, WalletIntent,
 };
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
@@ -99,6 +99,8 @@ fn violation(found: Violation) -> PreflightViolation {
 const MOST_OUTPUTS: usize = 3_500;
 /// Channels that one transaction opens; each is a case of its own.
 const MOST_CHANNELS: usize = 100;
+/// Forwards that are not asked for yet; each is looked up in the books.
+const MOST_BESIDE: usize = 64;
 
 /// What is asked, or why it cannot be read.
 fn intent(asked: PreflightRequest, network: Network) -> Result<Intent, Refusal> {
@@ -129,13 +131,22 @@ fn payment(asked: &PaymentIntent) -> Result<Intent, Refusal> {
 }
 
 fn forward(asked: &ForwardIntent) -> Result<Intent, Refusal> {
-    let given = asked.payment_hash.len();
-    let wrong = |_| malformed(format!("a payment hash of {given} bytes; allowed: 32"));
-    Ok(Intent::Forward(preflight::Forwarding {
-        hash: asked.payment_hash.as_slice().try_into().map_err(wrong)?,
-        amount_msat: asked.amount_msat,
-        expiry: asked.expiry,
-    }))
+    let read = |htlc: &OutgoingHtlc| {
+        let given = htlc.payment_hash.len();
+        let wrong = |_| malformed(format!("a payment hash of {given} bytes; allowed: 32"));
+        Ok(preflight::OutgoingHtlc {
+            hash: htlc.payment_hash.as_slice().try_into().map_err(wrong)?,
+            amount_msat: htlc.amount_msat,
+            expiry: htlc.expiry,
+        })
+    };
+    let beside = asked.beside.len();
+    if beside > MOST_BESIDE {
+        return Err(malformed(format!("{beside} forwards beside it; allowed: at most {MOST_BESIDE}")));
+    }
+    let htlc = asked.htlc.as_ref().ok_or_else(|| malformed("a forward of nothing"))?;
+    let beside = asked.beside.iter().map(read).collect::<Result<_, Refusal>>()?;
+    Ok(Intent::Forward(preflight::Forwarding { htlc: read(htlc)?, beside }))
 }
 
 fn wallet(asked: &WalletIntent, network: Network) -> Result<Intent, Refusal> {
@@ -233,10 +244,18 @@ mod tests {
         let stranger = NewChannel { capacity_sat: 9, peer: vec![2, 2], ..NewChannel::default() };
         let elsewhere =
             NewChannel { capacity_sat: 9, close_address: mainnet.into(), ..NewChannel::default() };
+        let htlc = OutgoingHtlc { payment_hash: vec![1; 32], ..OutgoingHtlc::default() };
+        let short_htlc = OutgoingHtlc { payment_hash: vec![1; 31], ..OutgoingHtlc::default() };
         let short = PaymentIntent { payment_hash: vec![1; 31], ..PaymentIntent::default() };
         for (what, says) in [
             (What::Payment(short), "31 bytes"),
-            (What::Forward(ForwardIntent::default()), "0 bytes; allowed: 32"),
+            (What::Forward(ForwardIntent::default()), "a forward of nothing"),
+            (What::Forward(ForwardIntent { htlc: Some(short_htlc.clone()), beside: vec![] }), "31 bytes"),
+            (What::Forward(ForwardIntent { htlc: Some(htlc), beside: vec![short_htlc.clone()] }), "31 bytes"),
+            (
+                What::Forward(ForwardIntent { htlc: Some(short_htlc.clone()), beside: vec![short_htlc; 65] }),
+                "65 forwards beside it; allowed: at most 64",
+            ),
             (wallet(vec![], false), "0 outputs"),
             (wallet(vec![to(mainnet); 3_501], false), "3501 outputs"),
             (wallet(vec![Destination { to: None, amount_sat: 5 }], false), "without destination"),
