@@ -69,7 +69,7 @@ mod tests {
         for outputs in [
             vec![],
             vec![to_stranger(5_000_000)],
-            vec![to_us(949_999), to_stranger(1)],
+            vec![to_us(939_999), to_stranger(1)],
             // Scripts that are no place for coins of ours.
             vec![output(1_000_000, wsh(5), Destination::OwnChannel)],
             vec![output(1_000_000, wsh(5), Destination::OwnFunding(locator(0, 1)))],
@@ -113,7 +113,11 @@ mod tests {
     #[test]
     fn our_balance_less_the_fee_passes() {
         let close = |outputs| spend_case(mutual_close(1_000_000, false), outputs);
-        assert!(!violated(TAG, &cautious(), &close(vec![to_stranger(9), to_us(950_000)]), &known()));
+        // What a close costs at 300 sat/vB, the highest feerate of a wallet spend.
+        for fee in [50_000, 193 * 300] {
+            let outputs = vec![to_stranger(9), to_us(1_000_000 - fee)];
+            assert!(!violated(TAG, &cautious(), &close(outputs), &known()));
+        }
         // A delivery address of our choice must be on the allowlist.
         assert!(violated(TAG, &cautious(), &close(vec![to_stranger(1_000_000)]), &known()));
         assert!(!violated(TAG, &allowing(&wpkh(9)), &close(vec![to_stranger(1_000_000)]), &known()));

@@ -71,12 +71,12 @@ pub(super) fn denied(node: PublicKey) -> Vec<(&'static str, Vec<Violation>)> {
     three.output.push(pays(400, &stranger(1)));
     vec![
         // Whoever pays the fee, the other side's balance must be right.
-        (value, ask(&channel(), &close(Some((5_900_000, &ours)), Some(THEIRS + 50_001)))),
-        (value, ask(&peers, &close(Some((5_949_999, &ours)), Some(THEIRS + 50_001)))),
+        (value, ask(&channel(), &close(Some((5_900_000, &ours)), Some(THEIRS + 60_001)))),
+        (value, ask(&peers, &close(Some((5_939_999, &ours)), Some(THEIRS + 60_001)))),
         (value, ask(&peers, &close(None, Some(9_998_000)))),
         // Nor does a peer that pays for the close of a channel that we funded get what was the commitment's fee.
-        (value, ask(&channel(), &close(Some((5_950_000, &ours)), Some(THEIRS + 50_001)))),
-        (value, ask(&channel(), &close(Some((5_900_000, &ours)), Some(THEIRS - 57_900)))),
+        (value, ask(&channel(), &close(Some((5_940_000, &ours)), Some(THEIRS + 60_001)))),
+        (value, ask(&channel(), &close(Some((5_900_000, &ours)), Some(THEIRS - 60_001)))),
         (value, ask(&unknown, &honest)),
         (fee, ask(&channel(), &close(Some((6_000_000 + 3_400, &ours)), Some(THEIRS)))),
         (fee, ask(&channel(), &close(Some((5_600_000, &ours)), Some(THEIRS)))),
@@ -107,12 +107,16 @@ fn honest_closes_pass() {
         close(Some((6_000_000, &reserve)), Some(THEIRS)),
         close(Some((6_000_000, &ours)), Some(THEIRS - 1_000)),
         // More than the peer may differ by, of its own: whoever closes pays (option_simple_close).
-        close(Some((6_002_810, &ours)), Some(THEIRS - 57_900)),
+        close(Some((6_002_810, &ours)), Some(THEIRS - 67_900)),
     ] {
         for facts in [channel(), peers.clone()] {
             assert_eq!(vls.mutual_close(&facts, &close, home.places()), [], "{close:?}");
         }
     }
+    // We pay 300 sat/vB for the close of a channel that the peer funded.
+    let theirs = ChannelFacts { we_funded: Some(false), ..channel() };
+    let dear = close(Some((6_000_000 - 57_900, &ours)), Some(THEIRS + 2_810));
+    assert_eq!(vls.mutual_close(&theirs, &dear, home.places()), []);
     // The peer has too little for an output, or we have.
     let mut alone = Vls::new(limits(), Network::Regtest, node(1));
     alone.learn(alone.learns(&commitment(9, 9_996_530, Vec::new())));
