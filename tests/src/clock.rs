@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 pub const LND_WAITS: Duration = Duration::from_secs(5);
 
 /// How many times longer than on an idle machine a thing may take that must come. A wait that ends well costs nothing by it.
-const PATIENCE: u32 = 4;
+pub(crate) const PATIENCE: u32 = 4;
 
 /// Polls `probe` until it answers `Some`, for something that must come. `seconds` is ample on an idle machine; on a loaded
 /// one it is waited for longer.

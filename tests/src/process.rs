@@ -14,6 +14,8 @@ use rand::Rng;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::clock::PATIENCE;
+
 static DETACHED: AtomicBool = AtomicBool::new(false);
 
 /// From now on children are started so that they may outlive this process. They are still killed
@@ -105,13 +107,13 @@ impl Process {
         Ok(())
     }
 
-    /// Asks to stop (SIGTERM), waits at most `seconds`, then kills. Errors if it had to kill.
+    /// Asks to stop (SIGTERM), waits at most `seconds`, or longer on a loaded machine, then kills. Errors if it had to kill.
     pub fn stop(&mut self, seconds: u64) -> Result<()> {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
         self.signal(Signal::TERM)?;
-        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let deadline = Instant::now() + Duration::from_secs(seconds) * PATIENCE;
         while Instant::now() < deadline {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
@@ -119,7 +121,7 @@ impl Process {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.kill()?;
-        bail!("{}: did not stop within {seconds} s of SIGTERM", self.name)
+        bail!("{}: did not stop within {} s of SIGTERM", self.name, seconds * u64::from(PATIENCE))
     }
 
     /// Peak resident memory, KiB (`VmHWM`).
@@ -153,7 +155,7 @@ type SpawnRequest = (Command, Sender<std::io::Result<Child>>);
 
 /// Spawns from one thread that lives as long as this process: the parent-death signal is sent when
 /// the *thread* that spawned ends, and a test's threads end before the test does.
-fn spawn(command: Command) -> Result<Child> {
+pub(crate) fn spawn(command: Command) -> Result<Child> {
     static SPAWNER: OnceLock<Mutex<Sender<SpawnRequest>>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {
         let (to_spawner, requests) = channel::<SpawnRequest>();

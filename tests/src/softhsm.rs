@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::clock::until_true;
 use crate::peers::{own_binary, peers_dir};
+use crate::process::spawn;
 
 /// A development token.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,7 +69,11 @@ impl P11KitServer {
         // Left by one that was killed.
         let _ = std::fs::remove_file(socket);
         let program = p11_kit()?.join("bin/p11-kit");
-        let child = Command::new(&program)
+        // Should this process be killed outright, the server dies with it.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&program)
             .args(["server", "--foreground", "--name"])
             .arg(socket)
             .arg("--provider")
@@ -78,9 +83,8 @@ impl P11KitServer {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             // A group of its own: it serves each connection by a process of its own.
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("start {}", program.display()))?;
+            .process_group(0);
+        let child = spawn(command).with_context(|| format!("start {}", program.display()))?;
         let server = Self { child, socket: socket.to_path_buf() };
         until_true(10, "p11-kit server listens", || Ok(UnixStream::connect(&server.socket).is_ok()))?;
         Ok(server)

@@ -37,8 +37,11 @@ impl Honest {
         ensure!(channel["active"] == true, "the honest channel is not active");
         pay_many(alice, bob, 2, 10_000, 1, std::slice::from_ref(&self.through))?;
         pay_many(bob, alice, 2, 10_000, 1, &[])?;
-        let quiet =
-            || Ok(alice.channel(&self.point)?.is_some_and(|c| c["pending_htlcs"] == json!([]) && c["active"] == true));
+        let quiet = || {
+            Ok(alice
+                .channel(&self.point)?
+                .is_some_and(|c| c["pending_htlcs"] == json!([]) && c["active"] == true))
+        };
         until_true(30, "the honest channel quiet and active", quiet)
     }
 
@@ -124,7 +127,8 @@ impl Hostile {
         self.mine(bed, 6)?;
         for point in points {
             self.peer.short_id(point)?;
-            let active = || Ok(bed.net.alice.channel(point)?.is_some_and(|channel| channel["active"] == true));
+            let active =
+                || Ok(bed.net.alice.channel(point)?.is_some_and(|channel| channel["active"] == true));
             until_true(60, &format!("channel {point} active"), active)?;
         }
         Ok(())

@@ -84,7 +84,11 @@ fn offer(bed: &Bed, hostile: &Hostile, step: Offered, point: &ChannelPoint) -> R
         Offered::Taken(at) | Offered::Failed(at) => {
             until_true(30, "the peer has the HTLC", || Ok(peer.kept() > kept))?;
             peer.fall_silent(point, at)?;
-            if matches!(step, Offered::Taken(_)) { peer.take_kept() } else { peer.fail_kept() }
+            if matches!(step, Offered::Taken(_)) {
+                peer.take_kept()
+            } else {
+                peer.fail_kept()
+            }
             peer.is_silent(point)
         }
     }

@@ -370,7 +370,10 @@ impl Inner {
                 let _ = manager.accept_inbound_channel(&temporary_channel_id, &counterparty_node_id, 0, None);
             }
             Event::FundingGenerationReady {
-                temporary_channel_id, output_script, channel_value_satoshis, ..
+                temporary_channel_id,
+                output_script,
+                channel_value_satoshis,
+                ..
             } => self.fundings.lock().expect("no holder panics").push((
                 temporary_channel_id,
                 output_script,
