@@ -256,10 +256,12 @@ pub enum Spend {
     MutualClose {
         /// Funding outpoint.
         channel: OutPoint,
-        /// Our `to_remote` on the latest counterparty commitment: what is ours at least.
+        /// What is ours at least: our `to_remote` on the latest counterparty commitment, or what an operator said.
         our_balance: Amount,
-        /// Whether the latest counterparty commitment carries HTLCs.
+        /// Whether the latest counterparty commitment carries HTLCs; not asked where an operator said what is ours.
         htlcs_pending: bool,
+        /// An operator allowed the close, and said what it must pay us.
+        by_word: bool,
     },
     /// Collecting our own output of a closed channel.
     Sweep(SweepOf),

@@ -211,7 +211,17 @@ pub(crate) fn our_htlc() -> Spend {
 }
 
 pub(crate) fn mutual_close(our_balance: u64, htlcs_pending: bool) -> Spend {
-    Spend::MutualClose { channel: outpoint(60), our_balance: sat(our_balance), htlcs_pending }
+    Spend::MutualClose { channel: outpoint(60), our_balance: sat(our_balance), htlcs_pending, by_word: false }
+}
+
+/// A close that an operator allowed, which must pay us this.
+pub(crate) fn close_by_word(at_least: u64) -> Spend {
+    Spend::MutualClose {
+        channel: outpoint(60),
+        our_balance: sat(at_least),
+        htlcs_pending: false,
+        by_word: true,
+    }
 }
 
 pub(crate) fn message(key: KeyLocator, kind: MessageKind) -> Case {

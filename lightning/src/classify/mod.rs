@@ -132,7 +132,7 @@ impl Scene<'_> {
                 if commitment::has_shape(self.request.transaction()) {
                     commitment::find(self, &funding)
                 } else {
-                    close::find(self)
+                    close::find(self, &funding)
                 }
             }
             Role::Anchor => Ok(sweep::find(self, SweepOf::Anchor)),

@@ -25,10 +25,19 @@ impl Channels {
             foresight.unchecked.push("the commitment's fee, and what sweeps its outputs".to_owned());
             return foresight;
         }
-        let our_balance = latest.map_or(Amount::ZERO, |latest| latest.to_remote);
+        // Where an operator said what is ours, that counts, and what lnd will pay us is not known here.
+        let word = self.close_allowance_at(&closing.channel, terms.now);
+        let by_word = word.is_some();
+        let our_balance = match word {
+            Some(_) => Amount::ZERO,
+            None => latest.map_or(Amount::ZERO, |latest| latest.to_remote),
+        };
         // lnd closes when the last HTLC is gone.
-        let spend = Spend::MutualClose { channel: closing.channel, our_balance, htlcs_pending: false };
-        if latest.is_some_and(|latest| !latest.htlcs.is_empty()) {
+        let spend =
+            Spend::MutualClose { channel: closing.channel, our_balance, htlcs_pending: false, by_word };
+        if by_word {
+            foresight.unchecked.push("whether it pays us what an operator said".to_owned());
+        } else if latest.is_some_and(|latest| !latest.htlcs.is_empty()) {
             foresight.unchecked.push("the balance once its HTLCs are gone".to_owned());
         }
         if closing.to.is_none() {

@@ -72,7 +72,12 @@ pub(super) fn foresee_opening(opening: &Opening, accounts: &Accounts) -> Foresig
     for channel in &opening.channels {
         let Some(script) = &channel.close_to else { continue };
         let all = channel.capacity.unwrap_or(Amount::MAX_MONEY);
-        let spend = Spend::MutualClose { channel: OutPoint::null(), our_balance: all, htlcs_pending: false };
+        let spend = Spend::MutualClose {
+            channel: OutPoint::null(),
+            our_balance: all,
+            htlcs_pending: false,
+            by_word: false,
+        };
         let outputs = vec![output(all, script.clone(), owner(accounts, script))];
         foresight.at_its_end.push(Foreseen::new(spend, OutPoint::null(), all, outputs, Weight::ZERO));
     }

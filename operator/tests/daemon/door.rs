@@ -24,6 +24,7 @@ pub struct Seen {
     pub minted: Vec<String>,
     pub accepted: Vec<String>,
     pub moved: Vec<NodeLookaheadRequest>,
+    pub allowed: Vec<ChannelAllowCloseRequest>,
     pub leaves: Vec<u64>,
     refuse: bool,
     break_exports: bool,
@@ -271,6 +272,18 @@ impl Operator for Answers {
     ) -> Result<Response<NodeLookaheadResponse>, Status> {
         self.seen().moved.push(request.into_inner());
         self.give(NodeLookaheadResponse {})
+    }
+
+    async fn channel_allow_close(
+        &self,
+        request: Request<ChannelAllowCloseRequest>,
+    ) -> Result<Response<ChannelAllowCloseResponse>, Status> {
+        let asked = request.into_inner();
+        self.seen().allowed.push(asked.clone());
+        let ChannelAllowCloseRequest { node, channel, at_least_sat, expires_in } = asked;
+        let (created, expires) = (1_767_225_600, 1_767_225_600 + expires_in);
+        let allowance = CloseAllowance { node, channel, at_least_sat, expires, created };
+        self.give(ChannelAllowCloseResponse { allowance: Some(allowance), balance_sat: None })
     }
 
     async fn chain_accept(

@@ -189,7 +189,7 @@ fn what_belongs_to_a_channel_that_goes_on_is_no_claim() {
         unknown(),
         Spend::HolderCommitment { channel, number: 1 },
         Spend::HolderHtlc { commitment: Txid::all_zeros() },
-        Spend::MutualClose { channel, our_balance: Amount::ZERO, htlcs_pending: false },
+        Spend::MutualClose { channel, our_balance: Amount::ZERO, htlcs_pending: false, by_word: false },
         Spend::Sweep(SweepOf::Anchor),
         Spend::Justice,
     ] {
