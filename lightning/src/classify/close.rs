@@ -1,6 +1,6 @@
 //! Cooperative closes.
 
-use bitcoin::Sequence;
+use bitcoin::{OutPoint, Sequence};
 use strongroom_policy::Frozen;
 use strongroom_policy::case::Spend;
 
@@ -18,20 +18,10 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
     let (outpoint, _) = scene.spent_by_signed();
     let known = scene.channels.channels.get(&outpoint);
     let word = scene.channels.close_allowance(&outpoint);
-    // What an operator can say where the books do not know.
-    let way_on = || {
-        format!(
-            "so nothing here tells what of it is ours; whoever knows can say it: strongroom channel allow-close NODE \
-             {outpoint} --at-least SAT; or close by force"
-        )
-    };
     match known {
         Some(channel) => check_same(scene, channel)?,
         None if word.is_none() => {
-            return Err(format!(
-                "it closes channel {outpoint}, of which no commitment was seen, {}",
-                way_on()
-            ));
+            return Err(way_on(&outpoint, "no commitment was seen of it"));
         }
         None if funding.peer_of(&scene.signed().public_key.serialize()).is_none() => {
             return Err(format!("the 2-of-2 of {outpoint} does not hold our key"));
@@ -61,11 +51,11 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         Spend::MutualClose { channel: outpoint, our_balance, htlcs_pending: false, by_word: true }
     } else {
         if known.is_some_and(|channel| channel.record.frozen.is_some_and(Frozen::is_behind)) {
-            return Err(format!("lnd went on with channel {outpoint} without this signer, {}", way_on()));
+            return Err(way_on(&outpoint, "lnd went on with it without this signer"));
         }
-        let latest = known.and_then(|channel| channel.record.counterparty.as_ref()).ok_or_else(|| {
-            format!("no commitment of the peer's was seen for channel {outpoint}, {}", way_on())
-        })?;
+        let latest = known
+            .and_then(|channel| channel.record.counterparty.as_ref())
+            .ok_or_else(|| way_on(&outpoint, "no commitment of the peer's was seen for it"))?;
         // One output beside ours and the anchors may be the peer's balance; HTLCs that were answered are HTLCs.
         let htlcs_pending = latest.others.len() > 1 || !latest.htlcs.is_empty();
         let our_balance = latest.to_remote;
@@ -74,6 +64,14 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
     let mut found = Finding::of(spend);
     found.changes.extend(known.and_then(ended));
     Ok(found)
+}
+
+/// What an operator can do where the books do not know what is ours, and why they do not.
+pub(crate) fn way_on(channel: &OutPoint, because: &str) -> Unfit {
+    format!(
+        "it closes channel {channel}: {because}, so nothing here tells what of it is ours; whoever knows can say it: \
+         strongroom channel allow-close NODE {channel} --at-least SAT; or close by force"
+    )
 }
 
 /// The channel with its end, if that is new.

@@ -2,7 +2,7 @@
 
 mod anew;
 mod claimed;
-mod close;
+pub(crate) mod close;
 mod commitment;
 mod ecdh;
 mod evidence;
