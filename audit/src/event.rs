@@ -120,6 +120,17 @@ pub enum Event {
         /// What it is for.
         label: String,
     },
+    /// An operator said what a close by agreement must pay us at least, whatever the books have of the channel.
+    CloseAllowed {
+        /// The node.
+        node: String,
+        /// The channel's funding outpoint.
+        channel: String,
+        /// What the node's own addresses and the allowlist's get at least, satoshi.
+        at_least_sat: u64,
+        /// Unix seconds.
+        expires: u64,
+    },
     /// The chain is followed from here: at first, or from the block that an operator accepted.
     ChainAnchored {
         /// Height of the tip.
@@ -237,6 +248,7 @@ impl Event {
             Event::MacaroonRevoked { .. } => "macaroon-revoked",
             Event::LookaheadMoved { .. } => "lookahead-moved",
             Event::PaymentAuthorized { .. } => "payment-authorized",
+            Event::CloseAllowed { .. } => "close-allowed",
             Event::ChainAnchored { .. } => "chain-anchored",
             Event::ChainReorganised { .. } => "chain-reorganised",
             Event::ChainStale { .. } => "chain-stale",

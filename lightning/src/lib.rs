@@ -20,7 +20,9 @@ pub mod weight;
 
 pub use accounts::{AccountPath, Accounts, AccountsError, Mark, TooFar, UnknownKey};
 pub use books::{Authorization, AuthorizationError, Step, Terms};
-pub use channels::{ChannelView, Channels, HtlcView, Learned, OverdueClaim};
+pub use channels::{
+    ChannelView, Channels, CloseAllowance, CloseAllowanceError, HtlcView, Learned, OverdueClaim,
+};
 pub use classify::KnownTransactions;
 pub use psbt::{AnswerError, Limits, Malformed, SignRequest, SpendSignature, ToSign, TweakData};
 pub use vls::Vls;

@@ -256,12 +256,14 @@ pub enum Spend {
     MutualClose {
         /// Funding outpoint.
         channel: OutPoint,
-        /// Our `to_remote` on the latest counterparty commitment: what is ours at least.
+        /// What is ours at least: our `to_remote` on the latest counterparty commitment, or what an operator said.
         our_balance: Amount,
-        /// The peer's own balance on the same.
+        /// The peer's own balance on the same; none where an operator said what is ours.
         peers_balance: Amount,
-        /// Whether the latest counterparty commitment carries HTLCs.
+        /// Whether the latest counterparty commitment carries HTLCs; not asked where an operator said what is ours.
         htlcs_pending: bool,
+        /// An operator allowed the close, and said what it must pay us.
+        by_word: bool,
     },
     /// Collecting our own output of a closed channel.
     Sweep(SweepOf),

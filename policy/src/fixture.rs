@@ -216,6 +216,18 @@ pub(crate) fn mutual_close(our_balance: u64, htlcs_pending: bool) -> Spend {
         our_balance: sat(our_balance),
         peers_balance: Amount::ZERO,
         htlcs_pending,
+        by_word: false,
+    }
+}
+
+/// A close that an operator allowed, which must pay us this.
+pub(crate) fn close_by_word(at_least: u64) -> Spend {
+    Spend::MutualClose {
+        channel: outpoint(60),
+        our_balance: sat(at_least),
+        peers_balance: Amount::ZERO,
+        htlcs_pending: false,
+        by_word: true,
     }
 }
 

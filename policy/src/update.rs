@@ -100,6 +100,22 @@ pub enum Frozen {
     MutualClose,
     /// The peer gave our own payment key for its own, as our own commitment 0 shows.
     SharedKey,
+    /// lnd has gone on without this signer, which knows an older state: a copy of its records was put back.
+    Behind {
+        /// Number of the peer's latest commitment that was signed here.
+        signed: u64,
+        /// Number that was asked for.
+        asked: u64,
+    },
+    /// Its opening was not seen here: the node was imported, or the records were lost.
+    Unseen,
+}
+
+impl Frozen {
+    /// The signer's record is not to be believed, so it says nothing of what is ours.
+    pub fn is_behind(self) -> bool {
+        matches!(self, Self::Behind { .. } | Self::Unseen)
+    }
 }
 
 impl ChannelUpdate {

@@ -64,7 +64,9 @@ fn step(kind: Kind, tag: &str) -> String {
             "allow the address under [[allowlist]], raise closing.max_mutual_close_loss_sat, or close by force"
                 .to_owned()
         }
-        "mutual-close-htlcs" => "wait until its HTLCs are gone, or close by force".to_owned(),
+        "mutual-close-htlcs" => {
+            "wait until its HTLCs are gone, say what is ours (strongroom channel allow-close), or close by force".to_owned()
+        }
         "closing-destination" => {
             "allow the address under [[allowlist]]; if it is lnd's own, strongroom node lookahead reaches it"
                 .to_owned()

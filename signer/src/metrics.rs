@@ -57,6 +57,8 @@ pub struct Metrics {
     pub claims_overdue: IntGaugeVec,
     /// Claims of money in channels that were refused and not signed since, by node and kind.
     pub refused_closing: IntGaugeVec,
+    /// Open channels with which lnd went on without this signer.
+    pub channels_behind: IntGaugeVec,
     /// HTLCs without authorisation in the window.
     pub unauthorized_sat: IntGaugeVec,
     /// Balance gone without an HTLC in the window.
@@ -172,6 +174,11 @@ impl Metrics {
                 "closes, claims and sweeps that were refused and not signed since",
                 &["node", "kind"],
             )?,
+            channels_behind: gauges(
+                "strongroom_channels_behind",
+                "open channels with which lnd went on without this signer",
+                &["node"],
+            )?,
             unauthorized_sat: gauges(
                 "strongroom_unauthorized_sat",
                 "HTLCs without authorisation in the rolling window",
@@ -223,6 +230,7 @@ impl Metrics {
         let sat = |a: Amount| i64::try_from(a.to_sat()).unwrap_or(i64::MAX);
         let node = [books.node.as_str()];
         self.channels.with_label_values(&[node[0], books.tier.as_str()]).set(i64::from(books.channels));
+        self.channels_behind.with_label_values(&[node[0]]).set(i64::from(books.behind));
         for kind in Kind::CLOSING {
             let count = books.refused_claims.iter().filter(|claim| claim.kind == kind.as_str()).count();
             let gauge = self.refused_closing.with_label_values(&[node[0], kind.as_str()]);

@@ -147,7 +147,7 @@ impl Strongroomd {
         };
         let seed = self.dir.join("master.key");
         std::fs::write(&seed, master)?;
-        let args = ["node", "add", "alice", "--out", &out, "--import-xprv", "--seed-fd", "0"];
+        let args = ["node", "add", "alice", "--out", &out, "--import-xprv", "--seed-fd", "0", "--yes"];
         self.cli(&args, Some(&seed)).map(drop)
     }
 

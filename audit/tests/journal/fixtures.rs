@@ -196,6 +196,9 @@ pub fn event() -> impl Strategy<Value = Event> {
                 node: "alice".into(), payment_hash: "00".into(), sat, max_attempts, expires, label
             }
         }),
+        1 => any::<(String, u64, u64)>().prop_map(|(channel, at_least_sat, expires)| {
+            Event::CloseAllowed { node: "alice".into(), channel, at_least_sat, expires }
+        }),
         1 => any::<(u64, Vec<(String, Option<String>, Option<String>, u64)>)>().prop_map(|(until, tallies)| {
             let tally = |(why, who, address, requests)| TurnedAwayTally { why, who, address, requests };
             Event::TurnedAway { from: 0, until, tallies: tallies.into_iter().map(tally).collect() }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bitcoin::hex::DisplayHex as _;
 use bitcoin::{Amount, OutPoint};
 use strongroom_policy::case::{Spend, SpendAsk};
-use strongroom_policy::{ChannelUpdate, Cover, OfferedHtlc};
+use strongroom_policy::{ChannelUpdate, Cover, Frozen, OfferedHtlc};
 
 use super::settle::change;
 use super::{Books, Forward};
@@ -40,13 +40,19 @@ impl Channels {
     /// The step that a commitment of the peer's makes, `learned` being what [`Channels::classify`] took from it;
     /// `None` for any other request, and for a commitment that changes nothing.
     pub fn step(&self, ask: &SpendAsk, learned: &Learned, terms: Terms) -> Option<Step> {
-        let Spend::CounterpartyCommitment { channel, .. } = &ask.spend else { return None };
+        let Spend::CounterpartyCommitment { channel, number, .. } = &ask.spend else { return None };
+        let known = self.channels.get(channel).map(|channel| &channel.record);
+        if let Some(record) = known.filter(|record| record.lags_behind(*number)) {
+            // Nothing can be said of a step from a state that is not the one before.
+            let frozen = record.frozen_at(*number);
+            let update = ChannelUpdate { frozen, ..ChannelUpdate::default() };
+            return Some(Step { update, learned: Learned::default() });
+        }
         let record = learned.changes.iter().find_map(|change| match change {
             Change::Channel(record) if record.funding == *channel => Some(record),
             _ => None,
         })?;
         let after = record.counterparty.as_ref().filter(|state| state.txid == ask.txid)?;
-        let known = self.channels.get(channel).map(|channel| &channel.record);
         let latest = known.and_then(|record| record.counterparty.as_ref());
         if latest.is_some_and(|latest| latest.txid == after.txid) {
             return None;
@@ -58,7 +64,9 @@ impl Channels {
             before.filter(|_| version.is_some()).map(|before| self.books.restored(channel, before));
         let books = restored.as_ref().unwrap_or(&self.books);
         let mut step = Step::default();
-        step.update.frozen = known.and_then(|record| record.frozen);
+        // A channel that this request opens begins with what its reservation says.
+        let unopened = || (!record.reserved).then_some(Frozen::Unseen);
+        step.update.frozen = known.map_or_else(unopened, |record| record.frozen_at(*number));
 
         let shown = before.map_or(&[][..], |before| &before.htlcs);
         let offered = without(&after.htlcs, &[shown], true);

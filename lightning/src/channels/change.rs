@@ -5,6 +5,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 use serde::{Deserialize, Serialize};
 use strongroom_policy::NodeId;
 
+use super::close_allowance::CloseAllowance;
 use super::htlc_answers::HtlcAnswer;
 use super::record::{BadRecord, ChannelRecord};
 use crate::books::{Authorization, Forward, Hash160};
@@ -45,6 +46,10 @@ pub(crate) enum Change {
     Forwarded { id: u64, forward: Box<Forward> },
     /// A forward is over.
     ForwardClosed { id: u64 },
+    /// An operator said what a close by agreement must pay us.
+    CloseAllowed { channel: OutPoint, allowance: CloseAllowance },
+    /// That is over.
+    CloseAllowanceForgotten { channel: OutPoint },
 }
 
 /// An output that could fund a channel.
@@ -125,6 +130,10 @@ impl Change {
             Change::AuthorizationForgotten { hash160 } => (authorization_key(hash160), None),
             Change::Forwarded { id, forward } => (forward_key(*id), Some(encode(forward))),
             Change::ForwardClosed { id } => (forward_key(*id), None),
+            Change::CloseAllowed { channel, allowance } => {
+                (outpoint_key(b'x', channel), Some(encode(allowance)))
+            }
+            Change::CloseAllowanceForgotten { channel } => (outpoint_key(b'x', channel), None),
         })
     }
 
@@ -154,6 +163,10 @@ impl Change {
             b'a' => {
                 let hash160 = rest.try_into().map_err(|_| bad())?;
                 Ok(Change::Authorized { hash160, authorization: decode(value).ok_or_else(bad)? })
+            }
+            b'x' => {
+                let channel = outpoint(rest).ok_or_else(bad)?;
+                Ok(Change::CloseAllowed { channel, allowance: decode(value).ok_or_else(bad)? })
             }
             b'w' => {
                 let id = u64::from_be_bytes(rest.try_into().map_err(|_| bad())?);

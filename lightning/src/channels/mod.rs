@@ -1,6 +1,8 @@
 //! What requests have taught about one node's channels.
 
+mod behind;
 mod change;
+mod close_allowance;
 mod htlc_answers;
 mod peers;
 mod record;
@@ -14,6 +16,7 @@ use strongroom_policy::{KeyLocator, NodeId};
 
 pub use change::Learned;
 pub(crate) use change::{Change, MaybeFunding};
+pub use close_allowance::{CloseAllowance, CloseAllowanceError};
 pub(crate) use htlc_answers::{AnsweredCommitments, HtlcAnswer, HtlcAnswers};
 pub use record::BadRecord;
 pub(crate) use record::{Before, Channel, ChannelRecord, CounterpartyState, HolderState, PendingHtlc};
@@ -45,6 +48,10 @@ pub struct Channels {
     peers: HashMap<OutPoint, NodeId>,
     /// Payments and forwards.
     pub(crate) books: Books,
+    /// What operators said that closes by agreement must pay us.
+    close_allowances: BTreeMap<OutPoint, CloseAllowance>,
+    /// Unix seconds, as last told.
+    now: u64,
     /// Sum of the capacities of channels that are not closing.
     open_capacity: Amount,
 }
@@ -102,6 +109,12 @@ impl Channels {
             }
             Change::ForwardClosed { id } => {
                 self.books.forwards.remove(&id);
+            }
+            Change::CloseAllowed { channel, allowance } => {
+                self.close_allowances.insert(channel, allowance);
+            }
+            Change::CloseAllowanceForgotten { channel } => {
+                self.close_allowances.remove(&channel);
             }
         }
     }

@@ -166,6 +166,21 @@ impl ChannelRecord {
         record
     }
 
+    /// Whether lnd, asking for this number of the peer's, has gone on without us. Where the opening was not seen, the first
+    /// number met counts as 0, and none tells.
+    pub(crate) fn lags_behind(&self, number: u64) -> bool {
+        let latest = self.counterparty.as_ref().filter(|_| self.reserved);
+        latest.is_some_and(|latest| number > latest.number + 1)
+    }
+
+    /// What stands against a commitment of the peer's of this number.
+    pub(crate) fn frozen_at(&self, number: u64) -> Option<Frozen> {
+        let unseen = (!self.reserved && self.counterparty.is_none()).then_some(Frozen::Unseen);
+        let signed = self.counterparty.as_ref().map_or(0, |latest| latest.number);
+        let behind = self.lags_behind(number).then_some(Frozen::Behind { signed, asked: number });
+        self.frozen.or(unseen).or(behind)
+    }
+
     /// The latest commitments signed, the peer's and ours.
     pub(super) fn commitments(&self) -> impl Iterator<Item = Txid> {
         let theirs = self.counterparty.iter().map(|latest| latest.txid);

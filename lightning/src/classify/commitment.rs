@@ -62,10 +62,17 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
         return Err("it is certain whose commitment this is".into());
     }
     let theirs = theirs && scene.reading == Reading::First;
+    let owned = owned(&sorted);
     let mut record = channel.record;
     let txid = scene.request.txid();
     let spend = if theirs {
         check_number(scene, &record, number)?;
+        if record.lags_behind(number) {
+            // Nothing is learned from it but that, and only once it is refused ([`Channels::fell_behind`]).
+            let to_remote = sorted.to_remote.map_or(Amount::ZERO, |(_, amount, _)| amount);
+            let spend = Spend::CounterpartyCommitment { channel: outpoint, number, to_remote };
+            return Ok(Finding { spend, changes: Vec::new(), owned });
+        }
         if let Some(htlc_base) = check_answers(scene, &record, &sorted)? {
             record.htlc_base = Some(htlc_base);
         }
@@ -95,15 +102,16 @@ pub(super) fn find(scene: &Scene<'_>, funding: &Funding) -> Result<Finding, Unfi
     if !unchanged {
         changes.push(Change::Channel(Box::new(record)));
     }
-    let mut owned: Vec<(usize, Destination)> = sorted
-        .anchors
-        .iter()
-        .copied()
-        .chain(sorted.to_remote.map(|(index, ..)| index))
-        .map(|index| (index, Destination::OwnChannel))
-        .collect();
-    owned.sort_unstable_by_key(|(index, _)| *index);
     Ok(Finding { spend, changes, owned })
+}
+
+/// Outputs of a commitment that are the channel's own: the anchors, and ours on the peer's.
+fn owned(sorted: &Sorted) -> Vec<(usize, Destination)> {
+    let ours = sorted.to_remote.map(|(index, ..)| index);
+    let mut owned: Vec<(usize, Destination)> =
+        sorted.anchors.iter().copied().chain(ours).map(|index| (index, Destination::OwnChannel)).collect();
+    owned.sort_unstable_by_key(|(index, _)| *index);
+    owned
 }
 
 /// What our own commitment settles.
@@ -274,7 +282,8 @@ fn sort(scene: &Scene<'_>, channel: &Channel, number: u64) -> Result<Sorted, Unf
 }
 
 /// lnd numbers commitments one by one and signs the latest number again, with other contents perhaps, if it
-/// stopped before sending it. Only channels opened under our eyes are sure to have begun with number 0.
+/// stopped before sending it. Only channels opened under our eyes are sure to have begun with number 0. One that is further on
+/// is no misfit: lnd went on without us ([`ChannelRecord::lags_behind`]).
 fn check_number(scene: &Scene<'_>, record: &ChannelRecord, number: u64) -> Result<(), Unfit> {
     let Some(latest) = record.counterparty.as_ref().filter(|_| record.reserved) else {
         return Ok(());
@@ -283,7 +292,7 @@ fn check_number(scene: &Scene<'_>, record: &ChannelRecord, number: u64) -> Resul
         let first = OutPoint { txid: scene.request.txid(), vout: 0 };
         scene.known.output(&first).is_some()
     };
-    if number == latest.number || number == latest.number + 1 || repeated() {
+    if number >= latest.number || repeated() {
         return Ok(());
     }
     Err(format!(

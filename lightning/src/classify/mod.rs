@@ -2,7 +2,7 @@
 
 mod anew;
 mod claimed;
-mod close;
+pub(crate) mod close;
 mod commitment;
 mod ecdh;
 mod evidence;
@@ -132,7 +132,7 @@ impl Scene<'_> {
                 if commitment::has_shape(self.request.transaction()) {
                     commitment::find(self, &funding)
                 } else {
-                    close::find(self)
+                    close::find(self, &funding)
                 }
             }
             Role::Anchor => Ok(sweep::find(self, SweepOf::Anchor)),

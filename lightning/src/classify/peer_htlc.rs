@@ -2,8 +2,8 @@
 
 use bitcoin::hex::DisplayHex as _;
 use bitcoin::{OutPoint, TxOut};
-use strongroom_policy::KeyPath;
 use strongroom_policy::case::{Destination, Spend, SweepOf};
+use strongroom_policy::{Frozen, KeyPath};
 
 use super::{Finding, Scene, Unfit, outputs, sweep};
 use crate::channels::{Change, Channel, HtlcAnswer};
@@ -83,6 +83,10 @@ fn peer_transaction(scene: &Scene<'_>, htlc: &Htlc) -> Result<Finding, Unfit> {
         return Err(misfit("spends a commitment whose first HTLC signatures are no longer kept"));
     }
     let unchanged = consistent(scene, outpoint, &answer)?;
+    // On what was signed since, such a signature may already be out, and would be a second one.
+    if !unchanged && channel.record.frozen.is_some_and(Frozen::is_behind) {
+        return Err(misfit("is of a channel with which lnd went on without this signer"));
+    }
     if seen && !unchanged {
         return Err(misfit("is asked for after its commitment was signed without it"));
     }

@@ -9,6 +9,7 @@ use super::{
     WalletPayment,
 };
 use crate::books::{Authorization, Terms};
+use crate::channels::CloseAllowance;
 use crate::classify::tests::channel::*;
 use crate::fixture::*;
 
@@ -350,6 +351,24 @@ fn closes_pay_us_and_are_of_channels_that_are_known() {
         assert_eq!(broken(closing(&node, to)), [""; 0]);
     }
     assert_eq!(broken(Closing { force: true, ..closing(&node, None) }), [""; 0]);
+}
+
+/// Where the books are not to be believed, the balance in them lets no close begin that the signer then refuses.
+#[test]
+fn a_close_of_a_channel_that_is_behind_waits_for_an_operators_word() {
+    let mut node = Node::with_channel(500_000);
+    let (ask, _) = node.ask(&node.commitment(9, 400_000, &[]));
+    let behind = node.channels.fell_behind(&ask);
+    node.learn(behind);
+    let broken = |node: &Node, to| broken_by(&cautious(), node, Intent::Close(closing(node, to)));
+    assert_eq!(broken(&node, None), ["unknown-spend"]);
+    let word = CloseAllowance { at_least: sat(390_000), expires: u64::MAX, created: 0 };
+    let forever = node.channels.allow_close(node.funding_outpoint(), word, NOW);
+    assert!(forever.is_err(), "not for ever");
+    node.allow_close(node.funding_outpoint(), CloseAllowance { expires: NOW + 60, ..word }, NOW);
+    assert_eq!(broken(&node, None), [""; 0]);
+    assert_eq!(broken(&node, Some(node.wallet_script(0, 2))), [""; 0]);
+    assert!(broken(&node, Some(stranger(5))).contains(&"mutual-close-balance".to_owned()));
 }
 
 /// However many and large the channels closed before: what tells of them refuses none.

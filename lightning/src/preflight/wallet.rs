@@ -77,6 +77,7 @@ pub(super) fn foresee_opening(opening: &Opening, accounts: &Accounts) -> Foresig
             our_balance: all,
             peers_balance: Amount::ZERO,
             htlcs_pending: false,
+            by_word: false,
         };
         let outputs = vec![output(all, script.clone(), owner(accounts, script))];
         foresight.at_its_end.push(Foreseen::new(spend, OutPoint::null(), all, outputs, Weight::ZERO));

@@ -52,6 +52,8 @@ impl Vls {
                     _ => Judged::default(),
                 }
             }
+            // An operator said what it must pay us: there is no commitment that VLS could hold it to.
+            Spend::MutualClose { by_word: true, .. } => Judged::default(),
             Spend::MutualClose { .. } => match channel(request, ask, channels, funded_by_us) {
                 Some(channel) => of(self.mutual_close(&channel, transaction, places)),
                 None => Judged::default(),

@@ -6,6 +6,7 @@ use strongroom_policy::NodeName;
 use strongroom_proto::strongroom::v1::ChannelsRequest;
 use strongroom_proto::strongroom::v1::channels_client::ChannelsClient;
 
+use super::channel::allowance::AllowanceState;
 use super::channel::state::ChannelState;
 use super::node::refused::{RefusedState, refused};
 use crate::answer::Answer;
@@ -37,6 +38,7 @@ pub struct Channels {
 struct Known {
     channels: Vec<ChannelState>,
     refused_claims: Vec<RefusedState>,
+    close_allowances: Vec<AllowanceState>,
 }
 
 impl Channels {
@@ -48,6 +50,7 @@ impl Channels {
         Known {
             channels: answer.channels.into_iter().map(ChannelState::from).collect(),
             refused_claims: answer.refused_claims.into_iter().map(RefusedState::from).collect(),
+            close_allowances: answer.close_allowances.into_iter().map(AllowanceState::from).collect(),
         }
         .give(global.json)
     }
@@ -55,7 +58,8 @@ impl Channels {
 
 impl Answer for Known {
     fn words(&self) -> String {
-        let claims = refused(&self.refused_claims, usize::MAX);
+        let allowed = self.close_allowances.iter().map(|said| format!("\n{}", said.words()));
+        let claims = allowed.collect::<String>() + &refused(&self.refused_claims, usize::MAX);
         if self.channels.is_empty() {
             return format!("no channel was seen yet{claims}");
         }

@@ -24,6 +24,7 @@ pub struct Seen {
     pub minted: Vec<String>,
     pub accepted: Vec<String>,
     pub moved: Vec<NodeLookaheadRequest>,
+    pub allowed: Vec<ChannelAllowCloseRequest>,
     pub leaves: Vec<u64>,
     refuse: bool,
     break_exports: bool,
@@ -135,6 +136,7 @@ fn node() -> NodeStatus {
         unexplained_sat: 12,
         unexplained_limit_sat: 1_000_000,
         peers: (1..=7).map(|n| PeerExposure { peer: format!("0{n}ab"), sat: 700_000 / n }).collect(),
+        channels_behind: 0,
         refused_claims: (1..=6).map(refused_claim).collect(),
     }
 }
@@ -273,6 +275,18 @@ impl Operator for Answers {
     ) -> Result<Response<NodeLookaheadResponse>, Status> {
         self.seen().moved.push(request.into_inner());
         self.give(NodeLookaheadResponse {})
+    }
+
+    async fn channel_allow_close(
+        &self,
+        request: Request<ChannelAllowCloseRequest>,
+    ) -> Result<Response<ChannelAllowCloseResponse>, Status> {
+        let asked = request.into_inner();
+        self.seen().allowed.push(asked.clone());
+        let ChannelAllowCloseRequest { node, channel, at_least_sat, expires_in } = asked;
+        let (created, expires) = (1_767_225_600, 1_767_225_600 + expires_in);
+        let allowance = CloseAllowance { node, channel, at_least_sat, expires, created };
+        self.give(ChannelAllowCloseResponse { allowance: Some(allowance), balance_sat: None })
     }
 
     async fn chain_accept(

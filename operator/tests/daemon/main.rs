@@ -28,6 +28,7 @@ fn a_refusal_is_told_with_its_own_exit_code() {
         &["macaroon", "revoke", "x"],
         &["chain", "accept", "x"],
         &["node", "lookahead", "x", "--account", "84", "--index", "1"],
+        &["channel", "allow-close", "x", "00:0", "--at-least", "1"],
     ] {
         let Run { code, out, err } = run(&door, command);
         assert_eq!((code, out.as_str()), (4, ""), "{command:?}: {err}");
@@ -124,7 +125,12 @@ fn seeds_are_imported_by_file_descriptor() {
     let door = Door::open();
     let dir = folder();
     let out = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
-    let short = ["node", "add", "bob", "--import-aezeed", "--seed-fd", "3", "--out", &out("a")];
+    // Open channels of the node will only close: whoever imports it says that this is known.
+    let unasked = ["node", "add", "bob", "--import-aezeed", "--seed-fd", "3", "--out", &out("a")];
+    let Run { code, err, .. } = run_with_fd(&door, &unasked, &[(3, WORDS)]);
+    assert!(code == 1 && err.contains("only close") && err.contains("--yes"), "{code}: {err}");
+    assert!(door.seen().added.is_empty());
+    let short = [&unasked[..], &["--yes"]].concat();
     let Run { code, err, .. } = run_with_fd(&door, &short, &[(3, "abandon ability")]);
     assert_eq!((code, err.as_str()), (2, "strongroom: 2 words; an lnd seed has 24\n"));
     assert!(door.seen().added.is_empty());
@@ -134,6 +140,7 @@ fn seeds_are_imported_by_file_descriptor() {
         "add",
         "bob",
         "--import-aezeed",
+        "--yes",
         "--seed-fd",
         "3",
         "--passphrase-fd",
@@ -145,7 +152,7 @@ fn seeds_are_imported_by_file_descriptor() {
     assert_eq!(code, 0, "{err}");
     assert!(text.contains("imported-hot: it was known elsewhere"), "{text}");
     let options = ["--macaroon-expires-in", "90d", "--macaroon-address", "10.0.0.7"];
-    let xprv = ["node", "add", "carol", "--import-xprv", "--seed-fd", "3", "--out", &out("c")];
+    let xprv = ["node", "add", "carol", "--import-xprv", "--yes", "--seed-fd", "3", "--out", &out("c")];
     let Run { code, err, .. } =
         run_with_fd(&door, &[&xprv[..], &options].concat(), &[(3, "tprv8ZgxMBicQKsPe\n")]);
     assert_eq!(code, 0, "{err}");
@@ -205,6 +212,30 @@ fn the_lookahead_moves_on_one_branch() {
     ] {
         assert_eq!(run(&door, wrong).code, 2, "{wrong:?}");
     }
+}
+
+#[test]
+fn a_close_is_allowed_with_what_it_must_pay() {
+    let door = Door::open();
+    for wrong in [
+        &["channel", "allow-close", "alice", "ab:0"][..],
+        &["channel", "allow-close", "alice", "ab:0", "--at-least", "-1"],
+        &["channel", "allow-close", "alice", "ab:0", "--at-least", "1", "--expires-in", "soon"],
+        &["channel", "allow-close", "alice", "--at-least", "1"],
+    ] {
+        assert_eq!(run(&door, wrong).code, 2, "{wrong:?}");
+    }
+    assert!(door.seen().allowed.is_empty());
+    let allow = ["channel", "allow-close", "alice", "ab:0", "--at-least", "1990000"];
+    let Run { code, out, err } = run(&door, &allow);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("at least 1,990,000 sat") && out.contains("2026-01-02T00:00:00Z"), "{out}");
+    assert!(out.contains("know of nothing"), "{out}");
+    let seen = door.seen().allowed.pop().expect("asked");
+    assert_eq!((seen.channel.as_str(), seen.at_least_sat, seen.expires_in), ("ab:0", 1_990_000, 86_400));
+    let json = run(&door, &[&allow[..], &["--expires-in", "2h", "--json"]].concat()).json();
+    assert_eq!((json["at_least_sat"].as_u64(), json["balance_sat"].as_u64()), (Some(1_990_000), None));
+    assert_eq!(json["expires"].as_u64(), Some(1_767_225_600 + 7_200));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `channel-known`: mutual closes and the peer's HTLC transactions belong to a channel that we have seen a commitment of.
 //!
 //! Without it a made-up channel has no balance to hold a close to and no capacity that was counted: a "mutual close" of
-//! an unknown outpoint could pay us nothing and fit every other rule. An own commitment is the way out of a channel, seen
-//! here or not.
+//! an unknown outpoint could pay us nothing and fit every other rule. Where an operator said what a close must pay us
+//! (`strongroom channel allow-close`), that is what it is held to. An own commitment is the way out of a channel, seen here or
+//! not.
 
 use super::Rule;
 use crate::case::{Ask, Case, Spend};
@@ -24,7 +25,9 @@ pub(super) const RULE: Rule = Rule {
 fn check(_: &Policy, case: &Case, facts: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     let channel = match &ask.spend {
-        Spend::CounterpartyHtlc { channel, .. } | Spend::MutualClose { channel, .. } => channel,
+        Spend::CounterpartyHtlc { channel, .. } | Spend::MutualClose { channel, by_word: false, .. } => {
+            channel
+        }
         _ => return,
     };
     if !facts.channel_known {
@@ -46,6 +49,13 @@ mod tests {
             assert!(violated(TAG, &cautious(), &asked, &unseen));
             assert!(!violated(TAG, &cautious(), &asked, &known()));
         }
+    }
+
+    /// An operator said what the close must pay us, so it needs no balance of ours.
+    #[test]
+    fn a_close_that_an_operator_allowed_needs_no_history() {
+        let asked = spend_case(close_by_word(5), vec![to_us(5)]);
+        assert!(!violated(TAG, &cautious(), &asked, &Facts::default()));
     }
 
     #[test]

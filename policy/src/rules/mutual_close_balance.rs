@@ -1,8 +1,12 @@
 //! `mutual-close-balance`: a mutual close pays us what is ours, but for its own fee.
 //!
 //! Without it a compromised LND agrees with its peer on a close that gives our balance to the peer: one signature, and
-//! the channel is gone. What is ours is our output on the peer's latest commitment. What we get less is the fee of this very
-//! transaction, at most what closing's highest feerate makes of its weight, or a small amount that may go to the peer.
+//! the channel is gone. What is ours is our output on the peer's latest commitment, or, where that is not known or not to
+//! be believed, what an operator says (`strongroom channel allow-close`): no less than that to the satoshi. Of the peer's
+//! commitment we may get less by the fee of this very transaction, at most what closing's highest feerate makes of its weight, or
+//! by a small amount that may go to the peer.
+
+use bitcoin::Amount;
 
 use super::Rule;
 use crate::case::{Ask, Case, Destination, Spend};
@@ -10,13 +14,15 @@ use crate::describe;
 use crate::facts::Facts;
 use crate::fee_class;
 use crate::policy::Policy;
-use bitcoin::Amount;
-
 use crate::violation::{Tag, Violation};
 use crate::words::{Sat, less, sum};
+
 /// LND has written the close down, and says it again at each connection: all channels with the peer stay down until then.
 const WAY_ON: &str =
     "to go on, add the address that is ours under [[allowlist]] of the policy, or close by force";
+
+/// The fee is in what the operator said already.
+const WORDS_WAY_ON: &str = "as strongroom channel allow-close said, which can say less";
 
 /// The rule's name.
 pub const TAG: Tag = Tag("mutual-close-balance");
@@ -30,7 +36,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
-    let Spend::MutualClose { our_balance, .. } = ask.spend else {
+    let Spend::MutualClose { our_balance, by_word, .. } = ask.spend else {
         return;
     };
     // The peer has one output. A second one that is not ours is where an honest peer was told to let our share go.
@@ -50,12 +56,19 @@ fn check(policy: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let rate = policy.file.fees.closing.max_rate_sat_per_vb.sat_per_vb();
     let dearest = Amount::from_sat(rate.saturating_mul(fee_class::vbytes(ask)));
     let fee = fee_class::borne_by_us(policy, ask).unwrap_or(Amount::ZERO).min(dearest);
-    let most = policy.file.closing.max_mutual_close_loss_sat.amount().max(fee);
+    let most = match by_word {
+        true => Amount::ZERO,
+        false => policy.file.closing.max_mutual_close_loss_sat.amount().max(fee),
+    };
     let lost = less(our_balance, paid);
     if lost > most {
         let elsewhere = if strangers == 0 { String::new() } else { format!("; it pays {payees}") };
         let value = format!("{} to us of our {}, {} less{elsewhere}", Sat(paid), Sat(our_balance), Sat(lost));
-        let limit = format!("at most {} less, its fee, to our wallet or the allowlist; {WAY_ON}", Sat(most));
+        let limit = if by_word {
+            format!("at least {} to our wallet or the allowlist, {WORDS_WAY_ON}; {WAY_ON}", Sat(our_balance))
+        } else {
+            format!("at most {} less, its fee, to our wallet or the allowlist; {WAY_ON}", Sat(most))
+        };
         found.push(Violation::new(TAG, value, limit));
     }
 }
@@ -118,6 +131,7 @@ mod tests {
             our_balance: sat(1_000_000),
             peers_balance: sat(2_000_000),
             htlcs_pending: false,
+            by_word: false,
         };
         let mut ask = spend(kind, vec![to_us(ours), to_stranger(theirs)]);
         ask.inputs[0].amount = sat(ours + theirs + fee);
@@ -144,6 +158,26 @@ mod tests {
         assert!(!violated(TAG, &cautious(), &at_a_fee(940_000, 1_940_000, 120_000), &known()));
         assert!(violated(TAG, &cautious(), &at_a_fee(940_000, 2_050_000, 10_000), &known()));
         assert!(violated(TAG, &cautious(), &at_a_fee(900_000, 1_900_000, 100_000), &known()));
+    }
+
+    /// The operator's word is held to the satoshi, and to our own addresses.
+    #[test]
+    fn less_than_an_operator_said_is_refused() {
+        let asked = |outputs| spend_case(close_by_word(900_000), outputs);
+        for outputs in [
+            vec![],
+            vec![to_us(899_999), to_stranger(1)],
+            vec![to_stranger(900_000)],
+            vec![to_us(900_000), to_stranger(5), to_stranger(6)],
+        ] {
+            assert!(violated(TAG, &cautious(), &asked(outputs), &Facts::default()));
+        }
+        let mut found = Vec::new();
+        check(&cautious(), &asked(vec![to_us(899_999)]), &Facts::default(), &mut found);
+        let told = found[0].to_string();
+        assert!(told.contains("at least 900,000 sat") && told.contains("channel allow-close"), "{told}");
+        let enough = asked(vec![to_us(900_000), to_stranger(90_000)]);
+        assert!(!violated(TAG, &cautious(), &enough, &Facts::default()));
     }
 
     #[test]

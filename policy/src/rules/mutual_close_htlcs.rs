@@ -23,7 +23,11 @@ fn check(_: &Policy, case: &Case, _: &Facts, found: &mut Vec<Violation>) {
     let Ask::Spend(ask) = &case.ask else { return };
     if let Spend::MutualClose { channel, htlcs_pending: true, .. } = &ask.spend {
         let value = format!("close of {channel} with HTLCs on its latest commitment");
-        found.push(Violation::new(TAG, value, "a close after the last HTLC is gone"));
+        let limit = format!(
+            "a close after the last HTLC is gone; if they are gone, since LND never sent that commitment: \
+             strongroom channel allow-close NODE {channel} --at-least SAT"
+        );
+        found.push(Violation::new(TAG, value, limit));
     }
 }
 

@@ -211,6 +211,8 @@ pub struct BooksReport {
     pub refused: u64,
     /// Channels known.
     pub channels: u32,
+    /// Of them, those with which lnd went on without this signer, as long as they are open.
+    pub behind: u32,
     /// What the checks on them rest on.
     pub tier: Tier,
     /// Their capacity.
@@ -286,6 +288,7 @@ impl Books {
             approved: self.approved,
             refused: self.refused,
             channels: u32::try_from(self.channels.open_count()).unwrap_or(u32::MAX),
+            behind: u32::try_from(self.channels.behind_count()).unwrap_or(u32::MAX),
             tier: checks::TIER,
             channels_total: self.channels.open_capacity(),
             outflow,

@@ -38,7 +38,7 @@ impl Waits {
     }
 }
 
-/// What a decision changes beside the leaf; a refusal only what is told of it.
+/// What a decision changes beside the leaf; a refusal only what is told of it, and that a channel is behind.
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) batch: Batch,
@@ -183,7 +183,10 @@ impl Keeper {
         if !allowed {
             let class = Kind::of(&case.ask).class();
             let now = self.now_ms();
-            if !self.tallies.lists_refusal(&case.node, &case.client, &class, &digest, now) {
+            // What is learned from a refusal has its leaf: it is learned once.
+            let listed = learned.is_some()
+                || self.tallies.lists_refusal(&case.node, &case.client, &class, &digest, now);
+            if !listed {
                 self.tell_unlisted(&case.node, retold, batch);
                 return answer(reply, Err(Refusal::Denied(verdict.enforced.clone())));
             }

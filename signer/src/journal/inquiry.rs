@@ -1,9 +1,9 @@
 //! What an operator and Flash's services ask of the books: channels, payments, and leave to make one.
 
-use bitcoin::Amount;
 use bitcoin::hex::DisplayHex as _;
+use bitcoin::{Amount, OutPoint};
 use strongroom_audit as audit;
-use strongroom_lightning::{Authorization, ChannelView};
+use strongroom_lightning::{Authorization, ChannelView, CloseAllowance};
 use strongroom_policy::{NodeName, Tier};
 use tokio::sync::oneshot;
 
@@ -17,13 +17,37 @@ use crate::store::Batch;
 /// A question to the books.
 pub enum Inquiry {
     /// The channels of one node, or of all.
-    Channels(Option<NodeName>, oneshot::Sender<Vec<KnownChannel>>),
+    Channels(Option<NodeName>, oneshot::Sender<KnownChannels>),
     /// The authorisations of one node, or of all.
     Payments(Option<NodeName>, oneshot::Sender<Vec<KnownPayment>>),
     /// Lets a node make a payment; answered when that is durable, with what is in force, or why not.
     Authorize(NodeName, Box<Authorization>, oneshot::Sender<Result<KnownPayment, String>>),
+    /// Says what a close of a channel must pay; answered when that is durable, with what is in force, or why not.
+    AllowClose(NodeName, OutPoint, CloseAllowance, oneshot::Sender<Result<AllowedClose, String>>),
     /// What would be refused.
     Preflight(Box<Question>),
+}
+
+/// Channels, and what operators said of closes.
+#[derive(Clone, Debug)]
+pub struct KnownChannels {
+    /// Those that were seen.
+    pub channels: Vec<KnownChannel>,
+    /// What closes must pay, also those of channels that no request has shown.
+    pub allowed_closes: Vec<AllowedClose>,
+}
+
+/// What an operator said that a close of a channel must pay.
+#[derive(Clone, Debug)]
+pub struct AllowedClose {
+    /// The node.
+    pub node: NodeName,
+    /// The channel.
+    pub channel: OutPoint,
+    /// What was said.
+    pub allowance: CloseAllowance,
+    /// What the books have of ours in it, if anything is known.
+    pub balance: Option<Amount>,
 }
 
 /// A channel in the books of a node.
@@ -57,7 +81,9 @@ impl Keeper {
     pub(super) fn answer(&mut self, inquiry: Inquiry) {
         match inquiry {
             Inquiry::Channels(node, reply) => {
-                let _ = reply.send(self.known_channels(node.as_ref()));
+                let channels = self.known_channels(node.as_ref());
+                let allowed_closes = self.allowed_closes(node.as_ref());
+                let _ = reply.send(KnownChannels { channels, allowed_closes });
             }
             Inquiry::Payments(node, reply) => {
                 let _ = reply.send(self.known_payments(node.as_ref()));
@@ -70,6 +96,16 @@ impl Keeper {
                     let _ = reply.send(outcome.map(|()| payment));
                 })),
             },
+            Inquiry::AllowClose(node, channel, wanted, reply) => {
+                match self.allow_close(&node, channel, wanted) {
+                    Err(why) => {
+                        let _ = reply.send(Err(why));
+                    }
+                    Ok(allowed) => self.waiting.push(Box::new(move |outcome| {
+                        let _ = reply.send(outcome.map(|()| allowed));
+                    })),
+                }
+            }
             Inquiry::Preflight(question) => {
                 let Question { node, client, intent, turn: _turn, reply } = *question;
                 let forecast = self.preflight(&node, &client, &intent);
@@ -101,6 +137,49 @@ impl Keeper {
             .collect();
         known.sort_by(|a, b| a.node.as_str().cmp(b.node.as_str()));
         known
+    }
+
+    pub(super) fn allowed_closes(&self, only: Option<&NodeName>) -> Vec<AllowedClose> {
+        let now = self.now();
+        let nodes = self.books.iter().filter(|(node, _)| only.is_none_or(|only| only == *node));
+        let mut allowed: Vec<AllowedClose> = nodes
+            .flat_map(|(node, books)| {
+                books.channels.close_allowances(now).map(|(channel, allowance)| AllowedClose {
+                    node: node.clone(),
+                    balance: books.channels.balance(&channel),
+                    channel,
+                    allowance,
+                })
+            })
+            .collect();
+        allowed.sort_by(|a, b| (a.node.as_str(), a.channel).cmp(&(b.node.as_str(), b.channel)));
+        allowed
+    }
+
+    pub(super) fn allow_close(
+        &mut self,
+        node: &NodeName,
+        channel: OutPoint,
+        wanted: CloseAllowance,
+    ) -> Result<AllowedClose, String> {
+        let now = self.now();
+        let books = self.books.get(node).ok_or_else(|| format!("node {node} is not open"))?;
+        let learned = books.channels.allow_close(channel, wanted, now).map_err(|e| e.to_string())?;
+        let balance = books.channels.balance(&channel);
+        let mut batch = Batch::default();
+        put_learned(&mut batch, node, &learned);
+        let event = audit::Event::CloseAllowed {
+            node: node.to_string(),
+            channel: channel.to_string(),
+            at_least_sat: wanted.at_least.to_sat(),
+            expires: wanted.expires,
+        };
+        self.record(event, batch).map_err(|refusal: Refusal| refusal.to_string())?;
+        if let Some(books) = self.books.get_mut(node) {
+            books.channels.learn(learned);
+        }
+        let allowance = CloseAllowance { created: now, ..wanted };
+        Ok(AllowedClose { node: node.clone(), channel, allowance, balance })
     }
 
     fn known_payments(&self, only: Option<&NodeName>) -> Vec<KnownPayment> {

@@ -33,8 +33,9 @@ fn spend(ask: &SpendAsk) -> audit::Spend {
             (Some(channel), None, Some(format!("htlc {amount} hash160 {payment_hash160} on {commitment}")))
         }
         Spend::HolderHtlc { commitment } => (None, None, Some(format!("on {commitment}"))),
-        Spend::MutualClose { channel, our_balance, .. } => {
-            (Some(channel), None, Some(format!("ours at least {our_balance}")))
+        Spend::MutualClose { channel, our_balance, by_word, .. } => {
+            let said = if *by_word { ", as an operator said" } else { "" };
+            (Some(channel), None, Some(format!("ours at least {our_balance}{said}")))
         }
         Spend::Unknown { why } => (None, None, Some(why.clone())),
         Spend::Onchain | Spend::Sweep(_) | Spend::Justice => (None, None, None),

@@ -39,7 +39,7 @@ use tokio::sync::oneshot;
 
 pub use approved::Approved;
 pub use books::BooksReport;
-pub use inquiry::{Inquiry, KnownChannel, KnownPayment};
+pub use inquiry::{AllowedClose, Inquiry, KnownChannel, KnownPayment};
 pub use job::{Asked, Job, Reply, Subject};
 pub use onchain::{ChainReport, STATES as CHAIN_STATES};
 pub use preflight::{Forecast, Question};

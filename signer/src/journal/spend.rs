@@ -10,6 +10,7 @@ use strongroom_policy::{
 
 use super::approved::Approved;
 use super::decide::{Effects, Waits, answer};
+use super::effects::put_learned;
 use super::job::{Asked, Reply};
 use super::keys;
 use super::thread::Keeper;
@@ -68,9 +69,11 @@ impl Keeper {
             Ok(Some(first)) => return self.repeat(&node, &client, digest, first, request, reply),
             Ok(None) => {}
         }
-        let Some(books) = self.books.get(&node) else {
+        let now = self.now();
+        let Some(books) = self.books.get_mut(&node) else {
             return answer(reply, Err(Refusal::Sealed(format!("node {node} is not open"))));
         };
+        books.channels.tell_time(now);
         let known = Signed { store: self.store.as_ref(), node: &node };
         let first = books.channels.classify(&request, &books.accounts, &known);
         let mut read = match self.read(node, client, &request, first) {
@@ -108,6 +111,9 @@ impl Keeper {
             Effects::default()
         };
         effects.retold = self.retold(&case.node, ask, &verdict);
+        if !verdict.allowed() {
+            self.note_behind(&case.node, ask, &mut effects);
+        }
         let explains = match &ask.spend {
             Spend::CounterpartyHtlc { commitment, .. } if verdict.allowed() && effects.teaches() => {
                 Some(*commitment)
@@ -126,6 +132,22 @@ impl Keeper {
         {
             self.spend_until(asked, until);
         }
+    }
+
+    /// Keeps what a refused request shows: that lnd went on with a channel without this signer. Once for each channel.
+    fn note_behind(&self, node: &NodeName, ask: &SpendAsk, effects: &mut Effects) {
+        let Some(books) = self.books.get(node) else { return };
+        let noticed = books.channels.fell_behind(ask);
+        if noticed.is_empty() {
+            return;
+        }
+        let channel = super::effects::channel_of(&ask.spend).map_or_else(String::new, ToString::to_string);
+        tracing::error!(
+            %node, channel,
+            "lnd went on with a channel without this signer, whose records are an older copy: the channel only closes"
+        );
+        put_learned(&mut effects.batch, node, &noticed);
+        effects.learned = Some(noticed);
     }
 
     /// Decides on a request as it was read.
@@ -251,3 +273,6 @@ const UNCONFIRMED: &str = "policy-commitment-spends-active-utxo";
 pub(super) fn vls_network(network: Network) -> bitcoin::Network {
     network.address_network().unwrap_or(bitcoin::Network::Regtest)
 }
+
+#[cfg(test)]
+mod tests;

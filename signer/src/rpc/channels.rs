@@ -31,9 +31,7 @@ impl Channels for ChannelsDoor {
         let node = super::node_or_all(&node)?;
         let only: Option<bitcoin::OutPoint> = match channel.as_str() {
             "" => None,
-            text => Some(text.parse().map_err(|e| {
-                Status::invalid_argument(format!("{text:?} is not a funding outpoint, as txid:index: {e}"))
-            })?),
+            text => Some(super::outpoint(text)?),
         };
         let journal = self.appliance.journal()?;
         let books = journal.report().await.map_or_else(Vec::new, |report| report.books);
@@ -42,9 +40,15 @@ impl Channels for ChannelsDoor {
         let refused_claims = refused.map(super::refused_claim).collect();
         let (reply, channels) = oneshot::channel();
         journal.ask(Inquiry::Channels(node, reply))?;
-        let channels = channels.await.map_err(|_| Status::failed_precondition("the journal is closing"))?;
-        let wanted = channels.iter().filter(|known| only.is_none_or(|only| only == known.view.channel));
-        Ok(Response::new(ChannelsResponse { channels: wanted.map(channel_of).collect(), refused_claims }))
+        let known = channels.await.map_err(|_| Status::failed_precondition("the journal is closing"))?;
+        let is_wanted = |channel| only.is_none_or(|only| only == channel);
+        let channels = known.channels.iter().filter(|known| is_wanted(known.view.channel)).map(channel_of);
+        let allowed = known.allowed_closes.iter().filter(|allowed| is_wanted(allowed.channel));
+        Ok(Response::new(ChannelsResponse {
+            channels: channels.collect(),
+            refused_claims,
+            close_allowances: allowed.map(super::close_allowance).collect(),
+        }))
     }
 }
 
@@ -74,6 +78,11 @@ fn channel_of(known: &KnownChannel) -> Channel {
             None => String::new(),
             Some(Frozen::MutualClose) => "a mutual close was signed".to_owned(),
             Some(Frozen::SharedKey) => "the peer gave our own payment key for its own".to_owned(),
+            Some(Frozen::Behind { signed, asked }) => format!(
+                "behind: number {signed} was signed here last, and lnd has come to {asked}; it only closes, by force, or by \
+                 agreement once its share is said (strongroom channel allow-close)"
+            ),
+            Some(Frozen::Unseen) => "its opening was not seen; it only closes".to_owned(),
             Some(Frozen::OwnCommitment { number }) => format!("own commitment {number} was signed"),
         },
         closing: view.closing,

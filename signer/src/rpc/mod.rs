@@ -10,7 +10,7 @@ mod signer;
 mod walletkit;
 
 use strongroom_hsm::{Capabilities, Outcome};
-use strongroom_proto::strongroom::v1::{Capability, InitResponse, RefusedClaim};
+use strongroom_proto::strongroom::v1::{Capability, CloseAllowance, InitResponse, RefusedClaim};
 use tonic::Request;
 
 pub use channels::ChannelsDoor;
@@ -52,6 +52,24 @@ fn refused_claim(claim: crate::journal::RefusedClaim) -> RefusedClaim {
         way_out: claim.way_out,
         known: claim.known,
     }
+}
+
+/// What an operator said of a close, as it is told.
+fn close_allowance(allowed: &crate::journal::AllowedClose) -> CloseAllowance {
+    CloseAllowance {
+        node: allowed.node.to_string(),
+        channel: allowed.channel.to_string(),
+        at_least_sat: allowed.allowance.at_least.to_sat(),
+        expires: allowed.allowance.expires,
+        created: allowed.allowance.created,
+    }
+}
+
+/// A funding outpoint.
+fn outpoint(text: &str) -> Result<bitcoin::OutPoint, tonic::Status> {
+    text.parse().map_err(|e| {
+        tonic::Status::invalid_argument(format!("{text:?} is not a funding outpoint, as txid:index: {e}"))
+    })
 }
 
 /// What `strongroom init` prints.

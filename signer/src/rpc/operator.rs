@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use strongroom_hsm::Pin;
+use strongroom_lightning::CloseAllowance;
 use strongroom_policy::WalletPath;
 use strongroom_proto::strongroom::v1::operator_server::Operator;
 use strongroom_proto::strongroom::v1::*;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::appliance::{Appliance, ApplianceError, SeedFrom, unix_now};
-use crate::journal::ChainReport;
+use crate::journal::{ChainReport, Inquiry};
 
 /// Answers the operator's CLI.
 pub struct OperatorDoor {
@@ -48,6 +49,7 @@ impl OperatorDoor {
                 node.approved = books.approved;
                 node.refused = books.refused;
                 node.channels = books.channels;
+                node.channels_behind = books.behind;
                 node.channels_sat = books.channels_total.to_sat();
                 node.outflow_sat = books.outflow.to_sat();
                 node.outflow_limit_sat = books.outflow_limit.to_sat();
@@ -75,6 +77,9 @@ fn sats((value, limit): (bitcoin::Amount, bitcoin::Amount)) -> (u64, u64) {
 fn pin(bytes: Vec<u8>) -> Result<Pin, Status> {
     Pin::new(bytes).map_err(|e| Status::invalid_argument(e.to_string()))
 }
+
+/// Seconds that a word on a close holds where none are given.
+const DAY: u64 = 24 * 3_600;
 
 type Answer<A> = Result<Response<A>, Status>;
 
@@ -184,6 +189,30 @@ impl Operator for OperatorDoor {
         let path = WalletPath { purpose: account, branch: u32::from(change), index };
         self.blocking(move |appliance| appliance.lookahead(&name, path)).await?;
         Ok(Response::new(NodeLookaheadResponse {}))
+    }
+
+    async fn channel_allow_close(
+        &self,
+        request: Request<ChannelAllowCloseRequest>,
+    ) -> Answer<ChannelAllowCloseResponse> {
+        let asked = request.into_inner();
+        let node = asked.node.parse().map_err(|e| Status::invalid_argument(format!("{e}")))?;
+        let channel = super::outpoint(&asked.channel)?;
+        let expires_in = if asked.expires_in == 0 { DAY } else { asked.expires_in };
+        let now = unix_now();
+        let wanted = CloseAllowance {
+            at_least: bitcoin::Amount::from_sat(asked.at_least_sat),
+            expires: now.saturating_add(expires_in),
+            created: now,
+        };
+        let (reply, outcome) = oneshot::channel();
+        self.appliance.journal()?.ask(Inquiry::AllowClose(node, channel, wanted, reply))?;
+        let outcome = outcome.await.map_err(|_| Status::failed_precondition("the journal is closing"))?;
+        let allowed = outcome.map_err(Status::failed_precondition)?;
+        Ok(Response::new(ChannelAllowCloseResponse {
+            balance_sat: allowed.balance.map(bitcoin::Amount::to_sat),
+            allowance: Some(super::close_allowance(&allowed)),
+        }))
     }
 
     async fn macaroon_mint(&self, request: Request<MacaroonMintRequest>) -> Answer<MacaroonMintResponse> {

@@ -72,6 +72,13 @@ pub const ROWS: &[Attack] = &[
         end: Bounded("the same bytes, charged once"),
         line: "an approved request is asked again, also on a channel that is frozen",
     },
+    Attack {
+        name: "number-skipped",
+        tier: "T0",
+        tag: "channel-frozen",
+        end: Closed,
+        line: "the next commitment but one; the channel then only closes",
+    },
 ];
 
 /// What `strongroom status` shows of the windows.
@@ -191,6 +198,13 @@ fn ends(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let answer = a.commit(&live.next()?)?;
         ensure!(answer.code == OK, "another channel goes on: {}", answer.message);
         live.accept(&live.next()?)
+    });
+    // A signer that was put back could not tell what lnd had signed meanwhile: the channel does not go on, and no close of it
+    // is held to the balance of before.
+    score.case("number-skipped", |row| {
+        let (a, live) = bed.with(WORK);
+        a.refused_commitment(row, "without this signer", &live.at(live.number + 2)?)?;
+        a.refused_commitment(row, "without this signer", &live.next()?)
     });
     Ok(())
 }

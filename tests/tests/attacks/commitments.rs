@@ -35,13 +35,6 @@ pub const ROWS: &[Attack] = &[
         line: "the commitment signed last is asked for again under its number, with our balance the peer's",
     },
     Attack {
-        name: "number-skipped",
-        tier: "T0",
-        tag: "unknown-spend",
-        end: Closed,
-        line: "the next commitment but one",
-    },
-    Attack {
         name: "number-rolled-back",
         tier: "T0",
         tag: "unknown-spend",
@@ -167,10 +160,6 @@ pub fn run(score: &mut Score, bed: &mut Bed) -> Result<()> {
         let mut draft = live.at(live.number)?;
         draft.give(1_500_000)?;
         a.refused_commitment(row, "", &draft)
-    });
-    score.case("number-skipped", |row| {
-        let (a, live) = bed.with(QUIET);
-        a.refused_commitment(row, "does not follow", &live.at(live.number + 2)?)
     });
     score.case("number-rolled-back", |row| {
         let (a, live) = bed.with(QUIET);

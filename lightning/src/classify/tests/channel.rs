@@ -8,7 +8,7 @@ use strongroom_policy::{KeyPath, SpendAsk};
 
 use crate::accounts::Accounts;
 use crate::books::{Authorization, Terms};
-use crate::channels::{Channels, Learned};
+use crate::channels::{Channels, CloseAllowance, Learned};
 use crate::classify::KnownTransactions;
 use crate::fixture::*;
 use crate::script::{anchor_script, funding_script, to_remote_script};
@@ -75,6 +75,11 @@ impl Node {
 
     pub fn authorize(&mut self, authorization: Authorization, now: u64) {
         let learned = self.channels.authorize(authorization, now).expect("an authorisation");
+        self.learn(learned);
+    }
+
+    pub fn allow_close(&mut self, channel: OutPoint, word: CloseAllowance, now: u64) {
+        let learned = self.channels.allow_close(channel, word, now).expect("a word");
         self.learn(learned);
     }
 

@@ -5,6 +5,7 @@ use strongroom_policy::{KeyPath, WalletPath};
 
 use super::channel::*;
 use super::htlcs::{TWEAK, offered};
+use crate::channels::{CloseAllowance, CloseAllowanceError};
 use crate::fixture::*;
 use crate::script::{anchor_script, to_remote_script};
 
@@ -37,6 +38,7 @@ fn closes_tell_what_is_ours_and_what_is_pending() {
         our_balance: sat(our_balance),
         peers_balance: sat(peers_balance),
         htlcs_pending,
+        by_word: false,
     };
     for (sequence, lock_time) in [(u32::MAX, 0), (0xffff_fffd, 0), (0xffff_fffd, 800_000)] {
         let close = close(&node, sequence, lock_time, 2);
@@ -51,6 +53,75 @@ fn closes_tell_what_is_ours_and_what_is_pending() {
         node.spend(&close(&node, u32::MAX, 0, 2)),
         expected(400_000, CAPACITY - 400_000 - 660 - 2_000, true)
     );
+}
+
+fn word(at_least: u64) -> CloseAllowance {
+    CloseAllowance { at_least: sat(at_least), expires: 2_000, created: 0 }
+}
+
+fn by_word(node: &Node, at_least: u64) -> Spend {
+    let (channel, our_balance) = (node.funding_outpoint(), sat(at_least));
+    Spend::MutualClose { channel, our_balance, peers_balance: sat(0), htlcs_pending: false, by_word: true }
+}
+
+#[test]
+fn without_an_operators_word_a_close_with_no_balance_names_the_command() {
+    let mut node = Node::new();
+    let command = format!("channel allow-close NODE {} --at-least SAT", node.funding_outpoint());
+    assert!(node.refused(&close(&node, u32::MAX, 0, 2)).contains(&command));
+    // Our own commitment alone says nothing of what is ours either.
+    let own = node.own_commitment(3, 500_000, &[]);
+    node.approve_as_own(&own);
+    assert!(node.refused(&close(&node, u32::MAX, 0, 2)).contains(&command));
+    // A word on another channel, one that is over, and other forms.
+    node.allow_close(outpoint(1), word(400_000), 1_000);
+    assert!(node.refused(&close(&node, u32::MAX, 0, 2)).contains(&command));
+    node.allow_close(node.funding_outpoint(), word(400_000), 1_000);
+    node.channels.tell_time(2_000);
+    assert!(node.refused(&close(&node, u32::MAX, 0, 2)).contains(&command));
+    node.channels.tell_time(1_999);
+    assert!(node.refused(&close(&node, u32::MAX, 5, 2)).contains("neither commitment"));
+    assert!(node.refused(&close(&node, u32::MAX, 0, 3)).contains("neither commitment"));
+    let tx = transaction(&[(node.funding_outpoint(), u32::MAX)], vec![pays(5, &stranger(1))], 0);
+    assert!(node.refused(&node.funding_spend(&tx, 0x81)).contains("SIGHASH_ALL"));
+    node.channels.tell_time(0);
+}
+
+#[test]
+fn a_word_is_of_one_channel_and_holds_for_a_time() {
+    let node = Node::with_channel(500_000);
+    let (channel, expires) = (node.funding_outpoint(), |expires| CloseAllowance { expires, ..word(5) });
+    for wrong in [1_000, 999, 1_001 + 31 * 24 * 3_600] {
+        let found = node.channels.allow_close(channel, expires(wrong), 1_000);
+        assert!(matches!(found, Err(CloseAllowanceError::Expiry(_))), "{wrong}");
+    }
+    let found = node.channels.allow_close(channel, word(CAPACITY + 1), 1_000);
+    assert!(matches!(found, Err(CloseAllowanceError::TooMuch { capacity: CAPACITY, .. })));
+}
+
+/// One that is not known, one whose latest commitment has HTLCs that lnd never sent, and one that is frozen.
+#[test]
+fn a_close_is_held_to_what_an_operator_said() {
+    let mut node = Node::new();
+    node.allow_close(node.funding_outpoint(), word(400_000), 1_000);
+    // Each fee that lnd and its peer try.
+    for outputs in [1, 2] {
+        let close = close(&node, u32::MAX, 0, outputs);
+        assert_eq!(node.approve(&close), by_word(&node, 400_000));
+    }
+    assert!(node.channels.is_empty(), "nothing is learned of a channel by its end");
+
+    let mut node = Node::with_channel(500_000);
+    node.approve(&node.commitment(1, 400_000, &[pays(90_000, &stranger(8))]));
+    node.allow_close(node.funding_outpoint(), word(450_000), 1_000);
+    node.allow_close(node.funding_outpoint(), word(490_000), 1_001);
+    assert_eq!(node.approve(&close(&node, u32::MAX, 0, 2)), by_word(&node, 490_000));
+    assert_eq!(node.channels.open_capacity(), sat(0));
+    node.allow_close(node.funding_outpoint(), word(480_000), 1_002);
+    assert_eq!(node.spend(&close(&node, u32::MAX, 0, 1)), by_word(&node, 480_000));
+    // What is over goes with the next word.
+    node.allow_close(outpoint(1), CloseAllowance { expires: 3_000, ..word(5) }, 2_000);
+    assert_eq!(node.channels.close_allowances(0).count(), 1);
 }
 
 /// `to_local` of ours or of a cheater.

@@ -49,6 +49,13 @@ fn event(event: &Event) -> String {
                 if label.is_empty() { String::new() } else { format!(", {}", plain(label)) },
             )
         }
+        Event::CloseAllowed { node, channel, at_least_sat, expires } => format!(
+            "close of {} of {} allowed until {}, if it pays us at least {}",
+            plain(channel),
+            plain(node),
+            time(*expires),
+            sat(*at_least_sat),
+        ),
         Event::ChainAnchored { .. }
         | Event::ChainReorganised { .. }
         | Event::ChainStale { .. }

@@ -22,6 +22,8 @@ use crate::terminal::Terminal;
 const AFTER: &str = "\
 Without an import the appliance makes the seed, and nobody need ever see it.
 An imported seed was known elsewhere and is marked imported-hot for ever.
+Channels that an imported node has open only close: what they hold of ours is
+not known here. Close them before the import if you can.
 
   strongroom node add alice --out ./alice
 
@@ -33,7 +35,15 @@ Ask for an existing lnd's 24 words and their passphrase:
 
 Read an extended private key without a trace in the shell's history:
   strongroom node add bob --out ./bob --import-xprv \\
-      --seed-fd 3 3< <(gpg -d xprv.gpg)";
+      --seed-fd 3 3< <(gpg -d xprv.gpg) --yes";
+
+/// What an operator has to know before a node with open channels is imported.
+const IMPORTED: &str = "\
+channels that this node has open will neither pay nor go on: the signer has not seen them. They close by force, or by
+agreement once you said what is yours in each (strongroom channel allow-close). To close them first is cheaper.
+lnd takes the watch-only accounts over with remotesigner.migrate-wallet-to-watch-only=true in its lnd.conf; stop it before,
+and never let it run on the old keys again.
+";
 
 /// Add an lnd node: a new seed, or an imported one.
 #[derive(Args)]
@@ -62,6 +72,9 @@ pub struct Add {
     /// Write the 24 words of the new seed to this file descriptor.
     #[arg(long, value_name = "N", conflicts_with_all = ["import_aezeed", "import_xprv"])]
     words_fd: Option<u32>,
+    /// Import without asking: open channels of the node will only close.
+    #[arg(long)]
+    yes: bool,
     /// Let the macaroon expire, as 90d or 12h.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     macaroon_expires_in: Option<Duration>,
@@ -84,6 +97,7 @@ impl Add {
             return Err(Failure::new(Exit::Usage, "--seed-fd is for an import")
                 .hint("say which: --import-aezeed or --import-xprv"));
         }
+        self.confirm()?;
         let mut daemon = connect(&global.socket).await?;
         let folder = Folder::prepare(&self.out)?;
         let mut words = self.words()?;
@@ -103,6 +117,20 @@ impl Add {
         // Both were tried, whatever became of the other.
         shown?;
         written?.give(global.json)
+    }
+
+    /// Says what follows from an import, and asks.
+    fn confirm(&self) -> Result<(), Failure> {
+        if self.yes || !self.import_aezeed && !self.import_xprv {
+            return Ok(());
+        }
+        let mut terminal =
+            Terminal::open("an import asks first: open channels of the node will only close; --yes says so")?;
+        terminal.write(IMPORTED)?;
+        if terminal.ask("type yes to go on: ")? != "yes" {
+            return Err(Failure::new(Exit::Failed, "nothing was done").hint("the answer was not yes"));
+        }
+        Ok(())
     }
 
     fn words(&self) -> Result<Words, Failure> {

@@ -15,6 +15,7 @@ pub struct NodeState {
     approved: u64,
     refused: u64,
     channels: u32,
+    channels_behind: u32,
     channels_sat: u64,
     outflow_sat: u64,
     outflow_limit_sat: u64,
@@ -60,6 +61,7 @@ impl From<NodeStatus> for NodeState {
             approved: node.approved,
             refused: node.refused,
             channels: node.channels,
+            channels_behind: node.channels_behind,
             channels_sat: node.channels_sat,
             outflow_sat: node.outflow_sat,
             outflow_limit_sat: node.outflow_limit_sat,
@@ -96,8 +98,12 @@ impl NodeState {
         if let Some(more) = self.peers.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             peers += &format!("            and {more} more, which --json lists\n");
         }
+        let behind = match self.channels_behind {
+            0 => String::new(),
+            count => format!("; {count} BEHIND, which only close: strongroom channels"),
+        };
         format!(
-            "node {}  {}  seed {}\n  requests  {} approved, {} refused, {last}\n  channels  {} of {} in all\n  \
+            "node {}  {}  seed {}\n  requests  {} approved, {} refused, {last}\n  channels  {} of {} in all{behind}\n  \
              exposure  {} ours in channels, {} guaranteed\n{peers}  outflow   {} of {} in the window\n  \
              fees      {} of {} in the window\n  closing   {} of {} of fees in the window\n  payments  {} of {} without authorisation in the window\n  \
              lost      {} of {} without an HTLC in the window\n  forwards  {} of {} not proven settled{}",

@@ -194,6 +194,7 @@ fn what_belongs_to_a_channel_that_goes_on_is_no_claim() {
             our_balance: Amount::ZERO,
             peers_balance: Amount::ZERO,
             htlcs_pending: false,
+            by_word: false,
         },
         Spend::Sweep(SweepOf::Anchor),
         Spend::Justice,
