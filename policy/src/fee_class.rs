@@ -183,6 +183,7 @@ mod tests {
                 our_balance: sat(600_000),
                 peers_balance: sat(400_000),
                 htlcs_pending: false,
+                by_word: false,
             };
             let mut ask = spend(kind, vec![to_us(ours), to_stranger(theirs)]);
             ask.inputs[0].amount = sat(ours + theirs + fee);

@@ -63,7 +63,7 @@ fn spends() -> impl Strategy<Value = Spend> {
         1 => Just(our_htlc()),
         1 => (0u64..4_000_000, amount(), any::<bool>()).prop_map(|(balance, peers, htlcs)| {
             let channel = outpoint(60);
-            Spend::MutualClose { channel, our_balance: sat(balance), peers_balance: sat(peers), htlcs_pending: htlcs }
+            Spend::MutualClose { channel, our_balance: sat(balance), peers_balance: sat(peers), htlcs_pending: htlcs, by_word: false }
         }),
         2 => sweeps.prop_map(Spend::Sweep),
         1 => Just(Spend::Justice),
