@@ -123,7 +123,8 @@ fn closed_at_once(name: &str, size: &Size) -> Result<()> {
 fn earliest_end(node: &Lnd) -> Result<u64> {
     let channels = node.channels()?;
     let htlcs = channels.iter().flat_map(|channel| channel["pending_htlcs"].as_array().into_iter().flatten());
-    let ends = htlcs.filter(|htlc| htlc["incoming"] == true).map(|htlc| number(&htlc["expiration_height"]));
+    let mut ends =
+        htlcs.filter(|htlc| htlc["incoming"] == true).map(|htlc| number(&htlc["expiration_height"]));
     ends.try_fold(u64::MAX, |least, end| Ok(least.min(end?)))
 }
 
