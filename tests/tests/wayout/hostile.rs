@@ -37,8 +37,11 @@ impl Honest {
         ensure!(channel["active"] == true, "the honest channel is not active");
         pay_many(alice, bob, 2, 10_000, 1, std::slice::from_ref(&self.through))?;
         pay_many(bob, alice, 2, 10_000, 1, &[])?;
-        let quiet =
-            || Ok(alice.channel(&self.point)?.is_some_and(|c| c["pending_htlcs"] == json!([]) && c["active"] == true));
+        let quiet = || {
+            Ok(alice
+                .channel(&self.point)?
+                .is_some_and(|c| c["pending_htlcs"] == json!([]) && c["active"] == true))
+        };
         until_true(30, "the honest channel quiet and active", quiet)
     }
 
@@ -124,7 +127,8 @@ impl Hostile {
         self.mine(bed, 6)?;
         for point in points {
             self.peer.short_id(point)?;
-            let active = || Ok(bed.net.alice.channel(point)?.is_some_and(|channel| channel["active"] == true));
+            let active =
+                || Ok(bed.net.alice.channel(point)?.is_some_and(|channel| channel["active"] == true));
             until_true(60, &format!("channel {point} active"), active)?;
         }
         Ok(())
@@ -132,19 +136,19 @@ impl Hostile {
 
     /// Mines until alice has nothing of these channels on the way; the honest one pays all the while.
     pub fn all_home(&self, bed: &Bed, honest: &Honest, points: &[ChannelPoint]) -> Result<()> {
-        for n in 0..120 {
+        for n in 0..60 {
             if all_swept(&bed.net.alice, points)? {
                 return honest.pays(bed);
             }
-            if n % 20 == 0 {
+            if n == 8 {
                 honest.pays(bed)?;
             }
-            // Blocks come one by one where claims are made; then what is locked for days is waited for.
-            bed.net.mine(if n < 12 { 1 } else { 4 })?;
+            // Blocks come one by one while claims are made; then what is locked for a day is waited for.
+            bed.net.mine(if n < 8 { 1 } else { 8 })?;
             // lnd sweeps some moments after a block; nothing announces that it will not.
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(400));
         }
-        ensure!(all_swept(&bed.net.alice, points)?, "alice's channels are not swept within 400 blocks");
+        ensure!(all_swept(&bed.net.alice, points)?, "alice's channels are not swept within 420 blocks");
         Ok(())
     }
 }
