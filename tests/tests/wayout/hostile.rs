@@ -136,19 +136,19 @@ impl Hostile {
 
     /// Mines until alice has nothing of these channels on the way; the honest one pays all the while.
     pub fn all_home(&self, bed: &Bed, honest: &Honest, points: &[ChannelPoint]) -> Result<()> {
-        for n in 0..120 {
+        for n in 0..60 {
             if all_swept(&bed.net.alice, points)? {
                 return honest.pays(bed);
             }
-            if n % 20 == 0 {
+            if n == 8 {
                 honest.pays(bed)?;
             }
-            // Blocks come one by one where claims are made; then what is locked for days is waited for.
-            bed.net.mine(if n < 12 { 1 } else { 4 })?;
+            // Blocks come one by one while claims are made; then what is locked for a day is waited for.
+            bed.net.mine(if n < 8 { 1 } else { 8 })?;
             // lnd sweeps some moments after a block; nothing announces that it will not.
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(400));
         }
-        ensure!(all_swept(&bed.net.alice, points)?, "alice's channels are not swept within 400 blocks");
+        ensure!(all_swept(&bed.net.alice, points)?, "alice's channels are not swept within 420 blocks");
         Ok(())
     }
 }

@@ -45,7 +45,11 @@ fn a_peer_that_goes_silent_over_an_htlc_of_ours() -> Result<()> {
         let honest = Honest::open(&bed)?;
         let hostile = Hostile::start(dir, &bed)?;
         let mut points = Vec::new();
-        for (_, format) in steps {
+        for (n, (_, format)) in steps.into_iter().enumerate() {
+            if n % 4 == 3 {
+                // Its node takes four unconfirmed ones from a peer.
+                hostile.mine(&bed, 1)?;
+            }
             points.push(hostile.opened_by_alice(&bed, 500_000, 0, format)?);
         }
         hostile.usable(&bed, &points)?;

@@ -29,7 +29,7 @@ use lightning::routing::router::{Path as Hops, Route, RouteHop};
 use lightning::sign::{EntropySource, KeysManager, NodeSigner, Recipient};
 use lightning::types::features::{ChannelFeatures, NodeFeatures};
 use lightning::types::payment::{PaymentHash, PaymentPreimage, PaymentSecret};
-use lightning::util::config::UserConfig;
+use lightning::util::config::{MaxDustHTLCExposure, UserConfig};
 use lightning_net_tokio::SocketDescriptor;
 use serde_json::json;
 use strongroom_tests::bitcoind::Bitcoind;
@@ -409,6 +409,8 @@ fn config(format: CommitmentType) -> UserConfig {
     handshake.minimum_depth = 1;
     handshake.negotiate_anchors_zero_fee_htlc_tx = format == CommitmentType::Anchors;
     handshake.max_inbound_htlc_value_in_flight_percent_of_channel = 100;
+    // Ample for probes; by default a small share of the feerate.
+    config.channel_config.max_dust_htlc_exposure = MaxDustHTLCExposure::FixedLimitMsat(100_000_000);
     config.channel_handshake_limits.force_announced_channel_preference = false;
     config
 }
