@@ -90,7 +90,7 @@ pub enum Command {
     Status(command::status::Status),
     /// Channels by the signer's own books.
     Channels(command::channels::Channels),
-    /// Look at one channel.
+    /// Look at one channel, and say what its close must pay.
     #[command(subcommand)]
     Channel(channel::Channel),
     /// Authorise and list Lightning payments.

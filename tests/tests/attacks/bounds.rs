@@ -9,7 +9,7 @@ use crate::attacker::Attacker;
 use crate::bed::{Bed, HONEST, PEER, QUIET, SPARE, WORK};
 use crate::closing::own_commitment;
 use crate::forge::{Live, invented, pay, stranger, stranger_p2wsh};
-use crate::made_up::{Coin, commitment_zero, funding_script, reserve};
+use crate::made_up::{Coin, commitment_zero, fictional, funding_script, reserve};
 use crate::table::End::{Bounded, Closed, NotEnforceable};
 use crate::table::{Attack, Score};
 
@@ -202,7 +202,8 @@ fn ends(score: &mut Score, bed: &mut Bed) -> Result<()> {
     // A signer that was put back could not tell what lnd had signed meanwhile: the channel does not go on, and no close of it
     // is held to the balance of before.
     score.case("number-skipped", |row| {
-        let (a, live) = bed.with(WORK);
+        let (a, _) = bed.with(WORK);
+        let live = fictional(a, 402, 1_000_000)?;
         a.refused_commitment(row, "without this signer", &live.at(live.number + 2)?)?;
         a.refused_commitment(row, "without this signer", &live.next()?)
     });

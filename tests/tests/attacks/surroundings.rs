@@ -272,6 +272,7 @@ fn torn_streams(a: &Attacker, honest: &mut Live) -> Result<()> {
 /// Carol's commitments that wait for HTLCs must not take the place of alice's that waits for a moment.
 fn withheld_crowd(row: &Attack, alice: &Attacker, carol: &Attacker) -> Result<()> {
     let bench = BenchChannel::new(alice.keys.accounts(), 40)?;
+    reserve(alice, 40)?;
     alice.signed("a channel's commitment 0", &Psbt::deserialize(&bench.plain_commitment(0)?)?)?;
     let update = bench.update(1, 1)?;
     let crowd = fictional(carol, 50, 5_000_000)?;
