@@ -102,7 +102,7 @@ fn what_would_be_refused_is_not_begun() -> Result<()> {
 
         told(close_to(alice, &point, &stranger), &["mutual-close-balance"])?;
         let unknown = ChannelPoint { txid: "11".repeat(32), vout: 0 };
-        told(alice.close_channel(&unknown, true), &["channel-known"])?;
+        told(alice.close_channel(&unknown, false), &["channel-known"])?;
         ensure!(quiet_and_active(alice, &point)?, "the close was begun");
         // What lnd itself cannot read begins nothing either.
         told(alice.send_coins("nowhere", 10_000), &["malformed request: address"])?;

@@ -10,6 +10,7 @@ mod hostile_probes;
 mod hostile_silence;
 mod made_anew;
 mod mass_close;
+mod operators_word;
 mod peer;
 mod rbf_close;
 mod silent_peer;

@@ -25,7 +25,7 @@ pub(crate) fn forget_everything(bed: &mut Bed, dir: &Path) -> Result<()> {
 }
 
 /// Channels opened by both sides, with payments behind them.
-fn lived(dir: &Path) -> Result<(Bed, Vec<strongroom_tests::lnd::ChannelPoint>)> {
+pub fn lived(dir: &Path) -> Result<(Bed, Vec<strongroom_tests::lnd::ChannelPoint>)> {
     let bed = Bed::begin(dir, PolicyChoice::cautious(), &[])?;
     let net = &bed.net;
     net.fund(&net.alice, 2, 5_000_000)?;
