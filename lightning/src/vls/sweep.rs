@@ -64,7 +64,7 @@ impl Vls {
         };
         let mut setup = setup(&channel, Amount::ZERO, self.node);
         let wallet = Decided { places, scripts: Vec::new() };
-        let chain = self.locktime_state(transaction.lock_time);
+        let chain = own_bound(transaction.lock_time);
         let (amount, nowhere) = (sweep.amount.to_sat(), DerivationPath::master());
         let rules = &self.rules.sweep;
         if sweep.justice {
@@ -100,14 +100,15 @@ impl Vls {
             }
         }
     }
+}
 
-    /// The chain as sweeps read it: no more than its height, which bounds the locktime. Without a view of the chain the
-    /// locktime is its own bound, and that rule holds nothing; protecting what is ours does not wait for a view.
-    fn locktime_state(&self, locktime: LockTime) -> ChainState {
-        let stated = match locktime {
-            LockTime::Blocks(height) => height.to_consensus_u32().min(super::commitment::MAX_HEIGHT),
-            LockTime::Seconds(_) => 0,
-        };
-        ChainState { current_height: self.height().unwrap_or(stated), ..UNKNOWN_CHAIN }
-    }
+/// The chain as sweeps read it: no more than its height, which bounds the locktime. LND's is the height that it sees, and ours
+/// may be some blocks behind, or not known at all; so a locktime is its own bound. One that is far ahead keeps a sweep from being
+/// mined, as LND can by not publishing it; bringing home what is ours does not wait for our view of the chain.
+fn own_bound(locktime: LockTime) -> ChainState {
+    let current_height = match locktime {
+        LockTime::Blocks(height) => height.to_consensus_u32().min(super::commitment::MAX_HEIGHT),
+        LockTime::Seconds(_) => 0,
+    };
+    ChainState { current_height, ..UNKNOWN_CHAIN }
 }

@@ -172,7 +172,7 @@ pub const TAGS: [VlsTag; 73] = [
     of("policy-mutual-no-pending-htlcs", AtT0::Enforced),
     of(CLOSE_FEE, AtT0::Enforced),
     of("policy-sweep-version", AtT0::Enforced),
-    of(SWEEP_LOCKTIME, AtT0::Partly("with a view of the chain; for HTLCs that we offered always")),
+    of(SWEEP_LOCKTIME, AtT0::Partly("for HTLCs that we offered; our view of the chain holds no sweep up")),
     of("policy-sweep-sequence", AtT0::Enforced),
     of("policy-sweep-destination-allowlisted", AtT0::Enforced),
     of(SWEEP_FEE, AtT0::Partly("of one input; VLS skips others, `fee-cap` and `fee-rate` do not")),

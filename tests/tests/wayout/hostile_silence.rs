@@ -1,7 +1,7 @@
 //! A peer on the wire that goes silent in the middle of an update, at each step of it, and stays gone.
 
 use anyhow::{Result, ensure};
-use strongroom_tests::clock::until_true;
+use strongroom_tests::clock::{LND_WAITS, until_true, within_true};
 use strongroom_tests::lnd::ChannelPoint;
 use strongroom_tests::lnd::CommitmentType::{self, Anchors, StaticRemoteKey};
 use strongroom_tests::network::short_id;
@@ -79,10 +79,20 @@ fn offer(bed: &Bed, hostile: &Hostile, step: Offered, point: &ChannelPoint) -> R
     if let Offered::Added(at) = step {
         peer.fall_silent(point, at)?;
     }
-    alice.pay_detached(peer.invoice(SAT)?, Some(short_id(alice, point)?));
+    let pay = || {
+        alice.pay_detached(peer.invoice(SAT)?, Some(short_id(alice, point)?));
+        Ok(())
+    };
+    pay()?;
+    let on_its_way =
+        || Ok(alice.channel(point)?.is_some_and(|channel| channel["pending_htlcs"] != serde_json::json!([])));
     match step {
-        Offered::Added(Silent::AtOnce) => until_true(30, "the HTLC on its way", || {
-            Ok(alice.channel(point)?.is_some_and(|channel| channel["pending_htlcs"] != serde_json::json!([])))
+        // lnd's router may not have the channel's balance yet, and fails a payment for that.
+        Offered::Added(Silent::AtOnce) => until_true(60, "the HTLC on its way", || {
+            if within_true(LND_WAITS, "pending", on_its_way).is_err() {
+                pay()?;
+            }
+            on_its_way()
         }),
         Offered::Added(_) => peer.is_silent(point),
         Offered::Taken(at) | Offered::Failed(at) => {
