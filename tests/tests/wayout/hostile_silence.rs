@@ -79,7 +79,7 @@ fn offer(bed: &Bed, hostile: &Hostile, step: Offered, point: &ChannelPoint) -> R
     if let Offered::Added(at) = step {
         peer.fall_silent(point, at)?;
     }
-    let pay = || {
+    let pay = || -> Result<()> {
         alice.pay_detached(peer.invoice(SAT)?, Some(short_id(alice, point)?));
         Ok(())
     };
