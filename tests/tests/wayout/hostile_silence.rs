@@ -79,21 +79,23 @@ fn offer(bed: &Bed, hostile: &Hostile, step: Offered, point: &ChannelPoint) -> R
     if let Offered::Added(at) = step {
         peer.fall_silent(point, at)?;
     }
-    let pay = || -> Result<()> {
-        alice.pay_detached(peer.invoice(SAT)?, Some(short_id(alice, point)?));
-        Ok(())
+    let through = short_id(alice, point)?;
+    // Where the peer revokes nothing, the HTLC is on no commitment of alice's.
+    let on_its_way = || {
+        let all = alice.rest().get("/v1/payments?include_incomplete=true")?;
+        let payments = all["payments"].as_array().into_iter().flatten();
+        let mut hops = payments
+            .filter(|one| one["status"] == "IN_FLIGHT")
+            .map(|one| &one["htlcs"][0]["route"]["hops"][0]);
+        Ok(hops.any(|hop| hop["chan_id"] == through.as_str()))
     };
-    pay()?;
-    let on_its_way =
-        || Ok(alice.channel(point)?.is_some_and(|channel| channel["pending_htlcs"] != serde_json::json!([])));
+    // lnd's router may not have the channel's balance yet, and fails a payment for that.
+    until_true(60, "the HTLC on its way", || {
+        alice.pay_detached(peer.invoice(SAT)?, Some(through.clone()));
+        Ok(within_true(LND_WAITS, "pending", on_its_way).is_ok())
+    })?;
     match step {
-        // lnd's router may not have the channel's balance yet, and fails a payment for that.
-        Offered::Added(Silent::AtOnce) => until_true(60, "the HTLC on its way", || {
-            if within_true(LND_WAITS, "pending", on_its_way).is_err() {
-                pay()?;
-            }
-            on_its_way()
-        }),
+        Offered::Added(Silent::AtOnce) => Ok(()),
         Offered::Added(_) => peer.is_silent(point),
         Offered::Taken(at) | Offered::Failed(at) => {
             until_true(30, "the peer has the HTLC", || Ok(peer.kept() > kept))?;

@@ -83,7 +83,7 @@ fn copied(from: &Path, to: &Path) -> Result<()> {
 fn while_stopped(bed: &mut Bed, change: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     bed.net.alice.process().stop(60)?;
     bed.daemon()?.process().stop(10)?;
-    change(&bed.daemon()?.dir().to_path_buf())?;
+    change(bed.daemon()?.dir())?;
     bed.daemon()?.start_again()?;
     bed.net.alice.start_again()?;
     bed.net.alice.connect(&bed.net.bob)
