@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use strongroom_tests::clock::until_true;
 use strongroom_tests::lnd::CommitmentType::Anchors;
-use strongroom_tests::network::{pay_many, pend_htlc, short_id};
+use strongroom_tests::network::{Network, pay_many, pend_htlc, short_id};
 use strongroom_tests::signer::{Signer, TEST_MASTER_KEY};
 use strongroom_tests::strongroomd::{Launch, PolicyChoice, Strongroomd};
 use strongroom_tests::workdir::Workdir;
 
-use crate::bed::{Bed, force_close_all};
+use crate::bed::{Bed, force_close_all, pending_htlcs};
 
 /// Another appliance under the same keys, which has seen none of the channels, takes the old one's place.
 pub(crate) fn forget_everything(bed: &mut Bed, dir: &Path) -> Result<()> {
@@ -24,6 +25,17 @@ pub(crate) fn forget_everything(bed: &mut Bed, dir: &Path) -> Result<()> {
     bed.net.alice.use_signer(&endpoint)
 }
 
+/// Waits until no HTLC is left and none of the last commitments is owed: an lnd that still owes one signs it before its channel is
+/// active again, and a signer that knows nothing of the channel refuses that.
+fn quiet(net: &Network) -> Result<()> {
+    let mut times = 0;
+    until_true(30, "the channels quiet", || {
+        let pending = pending_htlcs(&net.alice)? + pending_htlcs(&net.bob)?;
+        times = if pending == 0 { times + 1 } else { 0 };
+        Ok(times > 10)
+    })
+}
+
 /// Channels opened by both sides, with payments behind them.
 pub fn lived(dir: &Path) -> Result<(Bed, Vec<strongroom_tests::lnd::ChannelPoint>)> {
     let bed = Bed::begin(dir, PolicyChoice::cautious(), &[])?;
@@ -36,6 +48,7 @@ pub fn lived(dir: &Path) -> Result<(Bed, Vec<strongroom_tests::lnd::ChannelPoint
         let through = short_id(&net.alice, point)?;
         pay_many(&net.alice, &net.bob, 5, 20_000, 2, std::slice::from_ref(&through))?;
     }
+    quiet(net)?;
     Ok((bed, points))
 }
 
